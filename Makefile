@@ -1,0 +1,81 @@
+# `make` lists the targets. Everything runs from .venv, which is made once and again when setup.cfg, constraints.txt
+# or this file changes. Needs: Python 3.11 or later with venv, and a C compiler for the Brian2 tests.
+
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python -P
+STAMP  := $(VENV)/.stamp
+EXTRAS := torch,snntorch,brian2,models,test,lint,bench
+PYTEST_WORKERS ?= 2
+ANCHORS ?=
+PYTEST := $(PY) -m pytest -n $(PYTEST_WORKERS) $(if $(ANCHORS),--anchors="$(ANCHORS)")
+
+# A copied or moved .venv points at the tree it came from: make it anew.
+ifneq ($(wildcard $(STAMP)),)
+ifneq ($(shell cat $(STAMP)),$(CURDIR))
+MOVED := yes
+endif
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help env demo test test-all lint typecheck layers format bench wheel clean distclean again
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
+
+env: $(STAMP) ## make the environment .venv (the other targets do this by themselves)
+
+demo: $(STAMP) ## compile and run the example networks, print their reports
+	$(PY) -m spikeport.models.demo
+
+test: $(STAMP) ## the fast tests, two workers (ANCHORS=DIR: where the recorded graphs are)
+	$(PYTEST) -m "not slow"
+
+test-all: $(STAMP) ## every test, the slow ones too
+	$(PYTEST)
+
+lint: $(STAMP) ## ruff (rules and format), mypy, import directions; changes nothing
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	@$(MAKE) --no-print-directory typecheck
+	@$(MAKE) --no-print-directory layers
+
+# mypy finds the package spikeport through a link, since its folder has another name.
+typecheck: $(STAMP) ## mypy alone
+	@mkdir -p .typecheck && ln -sfn .. .typecheck/spikeport
+	cd .typecheck && ../$(PY) -m mypy --config-file ../pyproject.toml -p spikeport
+
+layers: $(STAMP) ## import-linter alone: who may import whom
+	$(VENV)/bin/lint-imports --config pyproject.toml
+
+format: $(STAMP) ## let ruff format the code and mend what it can
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: $(STAMP) ## the benchmarks: speed against the other simulators
+	$(PY) benchmarks/run.py
+
+wheel: $(STAMP) ## build sdist and wheel into dist/
+	rm -rf build dist
+	$(PY) -m build --no-isolation
+
+clean: ## remove builds, caches and links; keep .venv
+	rm -rf build dist *.egg-info .typecheck .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+distclean: clean ## clean, and remove .venv
+	rm -rf $(VENV)
+
+# The last pip line: sinabs pins an old nir and norse wants torchvision, both needlessly; benchmarks and their
+# importers' tests use them. It fails aloud, like the rest, and a failed install leaves no stamp.
+$(STAMP): setup.cfg constraints.txt Makefile $(if $(MOVED),again)
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 11) or sys.exit("spikeport needs Python 3.11 or later, and $(PYTHON) is %d.%d: make PYTHON=..." % v)'
+	@rm -f $@
+	$(if $(MOVED),rm -rf $(VENV))
+	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/python -m pip install -c constraints.txt -e ".[$(EXTRAS)]"
+	$(VENV)/bin/python -m pip install --no-deps --ignore-requires-python sinabs==3.1.3 norse==1.1.0
+	@printf '%s' "$(CURDIR)" > $@
+
+again:

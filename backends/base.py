@@ -1,0 +1,102 @@
+"""The contract of a backend: a name, a fidelity, what it can run, and an executable that gives back a trace."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import ClassVar, Literal
+
+from spikeport.ir.diagnostics import BackendUnavailable, Diagnostic, UnsupportedError, fail_on_errors
+from spikeport.ir.ops import Array
+from spikeport.ir.program import Program
+from spikeport.ir.trace import Recording, Trace
+
+Fidelity = Literal["bit_exact", "fixed_point", "float"]
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether a backend can run here; if not, why, and the command that mends it."""
+
+    ok: bool
+    why: str = ""
+    remedy: str = ""
+
+
+class Executable(abc.ABC):
+    """A program that is ready to run; a context manager."""
+
+    @abc.abstractmethod
+    def run(self, inputs: Mapping[str, Array], recording: Recording | None = None, seed: int = 0) -> Trace:
+        """Run all samples.
+
+        Parameters
+        ----------
+        inputs : Mapping[str, array, shape (samples, steps, \\*shape)]
+            Finite values of any number type for every Input node, all of the same samples and steps.
+        recording : Recording
+            What to keep beside the graph's outputs.
+        seed : int
+            For backends that draw random numbers.
+
+        Raises
+        ------
+        RunError
+            If the backend fails.
+        """
+
+    def close(self) -> None:
+        """Release what the executable holds; running it again is then an error."""
+
+    def __enter__(self) -> Executable:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        self.close()
+
+
+class Backend(abc.ABC):
+    """A runner of programs."""
+
+    name: ClassVar[str]
+    #: Against the reference of the same arithmetic: the same bits, the chip's integers, or within a tolerance.
+    fidelity: ClassVar[Fidelity]
+    #: Names of the arithmetics that it runs; the first is its default.
+    arithmetics: ClassVar[tuple[str, ...]]
+    summary: ClassVar[str]
+
+    def available(self) -> Availability:
+        """Return whether the backend can run here."""
+        return Availability(True)
+
+    def check(self, program: Program) -> tuple[Diagnostic, ...]:
+        """Return what the backend cannot run (errors E5xx) and what it runs differently (warnings)."""
+        if program.arithmetic not in self.arithmetics:
+            return (
+                Diagnostic(
+                    "E501", "", f"backend {self.name} does not run arithmetic {program.arithmetic}",
+                    f"choose --arith {' | '.join(self.arithmetics)}",
+                ),
+            )  # fmt: skip
+        return ()
+
+    @abc.abstractmethod
+    def emit(self, program: Program) -> Executable:
+        """Return *program* ready to run.
+
+        Raises
+        ------
+        UnsupportedError
+            E5xx, with everything that ``check`` finds.
+        BackendUnavailable
+            E500 where packages are missing.
+        """
+
+    def require(self, program: Program) -> None:
+        """Raise unless the backend is here and can run *program*: the first thing that ``emit`` does."""
+        here = self.available()
+        if not here.ok:
+            raise BackendUnavailable(Diagnostic("E500", "", f"backend {self.name} is not available: {here.why}", here.remedy))
+        fail_on_errors(UnsupportedError, self.check(program))

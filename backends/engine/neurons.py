@@ -1,0 +1,216 @@
+"""Compiled neuron updates: ``ir.dynamics.step`` for 64 neurons at a time, the same operations in the same order.
+
+`acc` holds finished inputs (``acc[row * width + neuron]``), `words` the spikes (64 neurons a word), `params` and
+`state` a row of `width` values for each name below. See ``ir.dynamics.NeuronModel`` for the equations.
+"""
+
+import numpy as np
+from numba import njit
+
+from spikeport.backends.engine.vec import LANES, put, vfull, vge, vgt, vload, vselect, vstore, vtrunc
+
+OPTIONS = {"cache": True, "nogil": True, "fastmath": False, "error_model": "numpy"}
+INLINE = {"forceinline": True, "fastmath": False, "error_model": "numpy"}
+
+# Rows of `params`, each of `width` values.
+BETA, GAIN, LEAK, THRESHOLD, RESET, FLOOR, ALPHA, INJECT, REFRACTORY, SYN_LEAK, OFFSET = range(11)
+PARAMETERS = 11
+# Rows of `state` of one sample, each of `width` values.
+V, CURRENT, WAIT = range(3)
+STATES = 3
+# Bits of `flags`.
+AT_THRESHOLD, SYNAPSE, OLD_CURRENT, DECAY_INPUT, PULL, SHIFT, CLAMP, WAITS, NEXT_STEP, DROP_INPUT, CROSSING, TRACE = (
+    1 << k for k in range(12)
+)
+# Values of `reset`.
+NO_RESET, TO_VALUE, SUBTRACT, SUBTRACT_ONCE, MULTI_SUBTRACT = range(5)
+
+
+@njit(**INLINE)
+def above(v, threshold, flags):
+    """Return the word of neurons whose membrane passes the spike test."""
+    if flags & AT_THRESHOLD:
+        return vge(v, threshold)
+    return vgt(v, threshold)
+
+
+@njit(**INLINE)
+def drive(total, params, state, width, column, flags):
+    """Return the current that enters the membrane now, and advance the synaptic current."""
+    current = total
+    if flags & SYNAPSE:
+        old = vload(state, CURRENT * width + column, LANES)
+        alpha = vload(params, ALPHA * width + column, LANES)
+        if flags & DECAY_INPUT:
+            new = alpha * (old + total)
+        else:
+            new = alpha * old + vload(params, INJECT * width + column, LANES) * total
+        if flags & PULL:
+            new = new + vload(params, SYN_LEAK * width + column, LANES)
+        vstore(state, CURRENT * width + column, new)
+        current = old if flags & OLD_CURRENT else new
+    if flags & SHIFT:
+        current = current + vload(params, OFFSET * width + column, LANES)
+    return current
+
+
+@njit(**INLINE)
+def plain_block(total, params, state, width, column, flags, reset):
+    """Step 64 neurons without synapse, clamp, refractory period or late reset: LIF and IF."""
+    v = vload(params, BETA * width + column, LANES) * vload(state, V * width + column, LANES)
+    v = v + vload(params, GAIN * width + column, LANES) * total
+    v = v + vload(params, LEAK * width + column, LANES)
+    threshold = vload(params, THRESHOLD * width + column, LANES)
+    word = vge(v, threshold) if flags & AT_THRESHOLD else vgt(v, threshold)
+    if reset == SUBTRACT:
+        v = vselect(word, v - threshold, v)
+    elif reset == TO_VALUE:
+        v = vselect(word, vload(params, RESET * width + column, LANES), v)
+    vstore(state, V * width + column, v)
+    return word
+
+
+@njit(**INLINE)
+def late_reset(v, late, threshold, params, width, column, flags, reset):
+    """Apply the reset of membranes that came in above threshold, after this step's input."""
+    if reset in (SUBTRACT, SUBTRACT_ONCE):
+        return vselect(late, v - threshold, v)
+    if reset == TO_VALUE and flags & DROP_INPUT:
+        return vselect(late, vload(params, RESET * width + column, LANES), v)
+    return v
+
+
+@njit(**INLINE)
+def recharged(v, carried, current, threshold, params, width, column, reset):
+    """Return the membrane after a crossing within the step: reset there, then charged for the rest of the step."""
+    one = vfull(params.dtype.type(1), LANES)
+    start = vfull(params.dtype.type(0), LANES)
+    if reset == TO_VALUE:
+        start = vload(params, RESET * width + column, LANES)
+    beta = vload(params, BETA * width + column, LANES)
+    gain = vload(params, GAIN * width + column, LANES)
+    v_inf = (gain * current + vload(params, LEAK * width + column, LANES)) / (one - beta)
+    left = beta * ((v_inf - carried) / (v_inf - threshold))
+    leaky = v_inf - (v_inf - start) * left
+    straight = start + (v - threshold)
+    flat = vge(beta, one) & vge(one, beta)
+    return vselect(flat, straight, leaky)
+
+
+@njit(**INLINE)
+def early_reset(v, word, before, threshold, params, width, column, reset):
+    """Apply the reset of this step's spikes; `before` marks membranes that came in above threshold."""
+    if reset == SUBTRACT:
+        return vselect(word, v - threshold, v)
+    if reset == TO_VALUE:
+        return vselect(word, vload(params, RESET * width + column, LANES), v)
+    if reset == SUBTRACT_ONCE:
+        return vselect(word & ~before, v - threshold, vselect(before & ~word, v + threshold, v))
+    return v
+
+
+@njit(**INLINE)
+def count_down(word, awake, params, state, width, column):
+    """Advance the refractory counters: set by a spike, else one less."""
+    one = vfull(state.dtype.type(1), LANES)
+    wait = vload(state, WAIT * width + column, LANES)
+    wait = vselect(awake, wait, wait - one)
+    vstore(state, WAIT * width + column, vselect(word, vload(params, REFRACTORY * width + column, LANES), wait))
+
+
+@njit(**INLINE)
+def multiple(v, word, threshold, one, most):
+    """Return how often each neuron of `word` spikes: the quotient by the threshold, truncated, at most `most` (0: no bound)."""
+    count = vselect(word, one, one - one)
+    if vge(v, threshold + threshold) != 0:  # below twice the threshold the quotient truncates to 1
+        count = vselect(word, vtrunc(v / threshold), one - one)
+        if most > 0:
+            bound = vfull(most, LANES)
+            count = vselect(vgt(count, bound), bound, count)
+    return count
+
+
+@njit(**INLINE)
+def general_block(total, params, state, width, column, flags, reset, most):
+    """Step 64 neurons of any kind; return the spiking neurons and how often each spikes."""
+    zero = vfull(params.dtype.type(0), LANES)
+    one = vfull(params.dtype.type(1), LANES)
+    threshold = vload(params, THRESHOLD * width + column, LANES)
+    carried = vload(state, V * width + column, LANES)
+    v = carried
+    before = np.uint64(0)
+    if flags & NEXT_STEP or reset == SUBTRACT_ONCE:
+        before = above(carried, threshold, flags)
+        if reset == TO_VALUE and not flags & DROP_INPUT:
+            v = vselect(before, vload(params, RESET * width + column, LANES), v)
+    current = drive(total, params, state, width, column, flags)
+    v = vload(params, BETA * width + column, LANES) * v + vload(params, GAIN * width + column, LANES) * current
+    v = v + vload(params, LEAK * width + column, LANES)
+    v = late_reset(v, before, threshold, params, width, column, flags, reset) if before != 0 else v
+    awake = ~np.uint64(0)
+    if flags & WAITS:
+        awake = ~vgt(vload(state, WAIT * width + column, LANES), zero)
+        v = vselect(awake, v, carried)
+    word = above(v, threshold, flags) & awake
+    count = vselect(word, one, zero)
+    if flags & WAITS:
+        count_down(word, awake, params, state, width, column)
+    if reset == MULTI_SUBTRACT:
+        count = multiple(v, word, threshold, one, most)
+        if not flags & CROSSING:
+            v = vselect(word, v - count * threshold, v)
+    if flags & CROSSING and reset not in (NO_RESET, SUBTRACT_ONCE):
+        v = vselect(word, recharged(v, carried, current, threshold, params, width, column, reset), v)
+    elif reset != MULTI_SUBTRACT and (reset == SUBTRACT_ONCE or not flags & NEXT_STEP):
+        v = early_reset(v, word, before, threshold, params, width, column, reset)
+    if flags & CLAMP:
+        floor = vload(params, FLOOR * width + column, LANES)
+        v = vselect(vgt(floor, v), floor, v)
+    vstore(state, V * width + column, v)
+    return word, count
+
+
+@njit(**OPTIONS)
+def plain_neurons(acc, words, params, state, row, samples, steps, blocks, flags, reset):
+    """Step LIF or IF neurons of the simplest kind; see `neurons` for the arguments."""
+    width = blocks * LANES
+    for s in range(samples):
+        own = state[s * STATES * width :]
+        for b in range(blocks):
+            for r in range(row + s * steps, row + (s + 1) * steps):
+                total = vload(acc, (r * blocks + b) * LANES, LANES)
+                put(words, r * blocks + b, plain_block(total, params, own, width, b * LANES, flags, reset))
+
+
+@njit(**OPTIONS)
+def neurons(acc, words, params, state, trace, row, samples, steps, blocks, flags, reset, most):
+    """Step neurons of any kind over the rows of `samples` samples of `steps` steps, from `row` on.
+
+    Parameters
+    ----------
+    acc : float32 or float64
+        Finished inputs. With `MULTI_SUBTRACT` overwritten by the number of spikes of each neuron.
+    words : uint64, written
+    params : shape (11 * width,)
+        ``params[BETA * width + neuron]`` and so on; beyond the last neuron 0, and infinity as threshold.
+    state : shape (samples * 3 * width,)
+        ``state[(s * 3 + V) * width + neuron]`` and so on; carried from call to call.
+    trace : like `acc`
+        Membranes after the step, written with flag `TRACE` only (else pass `acc`).
+    flags, reset : int
+        As above.
+    most : int
+        Most spikes a step under `MULTI_SUBTRACT`; 0 is no bound.
+    """
+    width = blocks * LANES
+    for s in range(samples):
+        own = state[s * STATES * width :]
+        for b in range(blocks):
+            for r in range(row + s * steps, row + (s + 1) * steps):
+                k = (r * blocks + b) * LANES
+                word, count = general_block(vload(acc, k, LANES), params, own, width, b * LANES, flags, reset, most)
+                put(words, r * blocks + b, word)
+                if reset == MULTI_SUBTRACT:
+                    vstore(acc, k, count)
+                if flags & TRACE:
+                    vstore(trace, k, vload(own, V * width + b * LANES, LANES))

@@ -1,0 +1,220 @@
+"""Fixed-width vectors inside numba: a small set of intrinsics that emit LLVM vector IR.
+
+A value of type ``Vec(float32, 64)`` is one LLVM ``<64 x float>``. LLVM splits it into whatever registers the
+machine has (4 zmm, 8 ymm, 16 xmm or NEON q registers), so the same source runs on any CPU, and a loop like
+``acc = acc + vload(w, k, LANES)`` keeps ``acc`` in registers, which numba's own loop vectoriser does not do.
+
+No instruction carries a fast-math flag: no reordering, no fused multiply-add. Nothing here checks bounds.
+Comparisons return the 64 answers as one ``uint64`` (lane k is bit k), so masks combine with ``& | ~``.
+"""
+
+import operator
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.datamodel import models
+from numba.core.extending import intrinsic, lower_builtin, register_model, type_callable
+
+LANES = 64
+"""Neurons in a block: as many as bits in a mask word."""
+
+
+class Vec(types.Type):
+    """Numba type of ``lanes`` scalars held in registers."""
+
+    def __init__(self, scalar, lanes):
+        self.scalar = scalar
+        self.lanes = lanes
+        super().__init__(name=f"Vec({scalar}, {lanes})")
+
+
+@register_model(Vec)
+class VecModel(models.PrimitiveModel):
+    """A Vec is stored and passed as one LLVM vector."""
+
+    def __init__(self, dmm, fe_type):
+        scalar = dmm.lookup(fe_type.scalar).get_value_type()
+        super().__init__(dmm, fe_type, ir.VectorType(scalar, fe_type.lanes))
+
+
+def _pointer(context, builder, array_type, array, offset):
+    """Address of element `offset` of a contiguous array, unchecked."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.gep(data, [offset])
+
+
+def _vector_pointer(context, builder, array_type, array, offset, vec):
+    pointer = _pointer(context, builder, array_type, array, offset)
+    return builder.bitcast(pointer, context.get_value_type(vec).as_pointer())
+
+
+def _itemsize(context, scalar):
+    return context.get_abi_sizeof(context.get_data_type(scalar))
+
+
+@intrinsic(prefer_literal=True)
+def vload(typingctx, array, offset, lanes):
+    """Load `lanes` consecutive elements of a contiguous array from flat position `offset`."""
+    vec = Vec(array.dtype, lanes.literal_value)
+
+    def codegen(context, builder, signature, args):
+        pointer = _vector_pointer(context, builder, signature.args[0], args[0], args[1], vec)
+        return builder.load(pointer, align=_itemsize(context, vec.scalar))
+
+    return vec(array, types.intp, lanes), codegen
+
+
+@intrinsic
+def vstore(typingctx, array, offset, value):
+    """Store a Vec at flat position `offset` of a contiguous array."""
+
+    def codegen(context, builder, signature, args):
+        pointer = _vector_pointer(context, builder, signature.args[0], args[0], args[1], value)
+        builder.store(args[2], pointer, align=_itemsize(context, value.scalar))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), codegen
+
+
+@intrinsic
+def at(typingctx, array, offset):
+    """Read flat position `offset`, without bounds or wrap-around test."""
+
+    def codegen(context, builder, signature, args):
+        return builder.load(_pointer(context, builder, signature.args[0], args[0], args[1]))
+
+    return array.dtype(array, types.intp), codegen
+
+
+@intrinsic
+def put(typingctx, array, offset, value):
+    """Write flat position `offset`, without bounds or wrap-around test."""
+
+    def codegen(context, builder, signature, args):
+        builder.store(args[2], _pointer(context, builder, signature.args[0], args[0], args[1]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, array.dtype), codegen
+
+
+@intrinsic
+def prefetch(typingctx, array, offset):
+    """Ask for the cache line of flat position `offset` to be brought into L2."""
+
+    def codegen(context, builder, signature, args):
+        pointer = _pointer(context, builder, signature.args[0], args[0], args[1])
+        pointer = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [pointer, word(0), word(2), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), codegen
+
+
+def _splat(builder, scalar, lanes):
+    vector = ir.VectorType(scalar.type, lanes)
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
+    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
+
+
+@intrinsic(prefer_literal=True)
+def vfull(typingctx, scalar, lanes):
+    """Put one scalar into all lanes."""
+    scalar = types.unliteral(scalar)
+    vec = Vec(scalar, lanes.literal_value)
+
+    def codegen(context, builder, signature, args):
+        return _splat(builder, args[0], vec.lanes)
+
+    return vec(scalar, lanes), codegen
+
+
+def _bits(builder, flags):
+    return builder.bitcast(flags, ir.IntType(flags.type.count))
+
+
+def _comparison(symbol):
+    @intrinsic
+    def compare(typingctx, left, right):
+        word = getattr(types, f"uint{left.lanes}")
+
+        def codegen(context, builder, signature, args):
+            if isinstance(left.scalar, types.Float):
+                if symbol == "!=":
+                    return _bits(builder, builder.fcmp_unordered(symbol, *args))
+                return _bits(builder, builder.fcmp_ordered(symbol, *args))
+            return _bits(builder, builder.icmp_unsigned(symbol, *args))
+
+        return word(left, right), codegen
+
+    return compare
+
+
+vgt = _comparison(">")
+vge = _comparison(">=")
+vne = _comparison("!=")
+
+
+@intrinsic
+def vselect(typingctx, word, yes, no):
+    """Take lane k of `yes` where bit k of `word` is set, of `no` elsewhere."""
+
+    def codegen(context, builder, signature, args):
+        flags = builder.bitcast(args[0], ir.VectorType(ir.IntType(1), yes.lanes))
+        return builder.select(flags, args[1], args[2])
+
+    return yes(getattr(types, f"uint{yes.lanes}"), yes, no), codegen
+
+
+@intrinsic
+def vtrunc(typingctx, value):
+    """Round every lane towards zero."""
+
+    def codegen(context, builder, signature, args):
+        vector = args[0].type
+        name = f"llvm.trunc.v{vector.count}{vector.element.intrinsic_name}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), name)
+        return builder.call(function, args)
+
+    return value(value), codegen
+
+
+@intrinsic
+def cttz(typingctx, word):
+    """Index of the lowest set bit (the word's width when there is none)."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], cgutils.false_bit)
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic
+def popcount(typingctx, word):
+    """Number of set bits."""
+
+    def codegen(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.uint64(types.uint64), codegen
+
+
+def _register_arithmetic(function, name):
+    @type_callable(function)
+    def typer_factory(context):
+        def typer(left, right):
+            if isinstance(left, Vec) and left == right:
+                return left
+
+        return typer
+
+    @lower_builtin(function, Vec, Vec)
+    def lower(context, builder, signature, args):
+        return getattr(builder, name)(*args)
+
+
+for _function, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+    _register_arithmetic(_function, _name)

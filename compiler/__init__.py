@@ -1,0 +1,1 @@
+"""Verbs that change graphs and place them: importers, passes, mapping, the driver."""

@@ -1,0 +1,116 @@
+"""The driver: from a graph to a program, by way of verification, passes and the target's mapping."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from spikeport.compiler.passes.base import Evaluator, PassContext
+from spikeport.compiler.pipeline import Pipeline
+from spikeport.ir.arithmetic import arithmetic as find_arithmetic
+from spikeport.ir.diagnostics import Diagnostic
+from spikeport.ir.graph import Graph
+from spikeport.ir.ops import Array
+from spikeport.ir.profile import Profile
+from spikeport.ir.profiles import missing_profile, parse_profile, same_timing
+from spikeport.ir.program import Program
+from spikeport.ir.verify import verify
+
+if TYPE_CHECKING:
+    from spikeport.hw_profiles.target import Target
+
+
+def resolve_profile(graph: Graph, given: Profile | str | None) -> tuple[Profile, tuple[Diagnostic, ...]]:
+    """Return the profile to use for *graph*, and a note where it is not the one that the graph states.
+
+    What the caller gives wins over what the source of the graph states: the caller may know better than a file's
+    metadata, and it is said aloud.
+
+    Raises
+    ------
+    ProfileError
+        E330 where neither states one; E331 to E333 where the text cannot be read.
+    """
+    if given is None:
+        if graph.profile is None:
+            raise missing_profile()
+        return graph.profile, ()
+    profile = parse_profile(given)
+    if graph.profile is None or same_timing(graph.profile, profile):
+        return profile, ()
+    note = Diagnostic(
+        "E335", "", f"the profile {profile.name} that was given replaces {graph.profile.name}, which the model states",
+        "leave --profile out to run the model as its source did",
+        {"given": str(profile), "stated": str(graph.profile)}, "warning",
+    )  # fmt: skip
+    return profile, (note,)
+
+
+def lower(
+    graph: Graph, target: Target | str | None, profile: Profile | str | None = None, *, arithmetic: str = "float64",
+    opt: int = 1, passes: str | Pipeline | None = None, chips: int | None = None, keep: tuple[str, ...] = (),
+    data: Mapping[str, Array] | None = None, seed: int = 0, evaluator: Evaluator | None = None,
+) -> Program:  # fmt: skip
+    """Return *graph* mapped on *target*.
+
+    Parameters
+    ----------
+    graph : Graph
+        What is computed.
+    target : Target, str or None
+        Chip, its name, or None for a program that is only to be simulated: no mapping, no price.
+    profile : Profile, str or None
+        Time semantics; None takes the graph's own.
+    arithmetic : str
+        Number system of the run.
+    opt : int
+        Level 0, 1 or 2 of passes; none of them changes a recorded bit.
+    passes : str, Pipeline or None
+        Pipeline to run in place of the level's.
+    chips : int or None
+        Chips to spread over; None for as many as it takes.
+    keep : tuple of str
+        Paths that will be recorded: passes leave them.
+    data, seed, evaluator
+        For passes that calibrate.
+
+    Returns
+    -------
+    Program
+        Its ``notes["warnings"]`` hold what verification had to say, ``notes["mapping"]`` what the mapper had.
+
+    Raises
+    ------
+    ProfileError
+        E33x.
+    VerifyError
+        E1xx to E3xx.
+    PassError
+        E9xx.
+    UnsupportedError
+        E520 for what the target lacks.
+    CapacityError
+        E4xx, naming layer, resource, need, limit and remedy.
+    """
+    chosen, said = resolve_profile(graph, profile)
+    number = find_arithmetic(arithmetic)
+    found = [*said, *verify(graph, chosen)]
+    if isinstance(target, str):
+        from spikeport.hw_profiles.target import load_target
+
+        target = load_target(target)
+    pipeline = passes if isinstance(passes, Pipeline) else Pipeline.level(opt) if passes is None else Pipeline.parse(passes)
+    ctx = PassContext(chosen, target, keep, data, seed, evaluator)
+    lowered, records = pipeline.run(graph, ctx)
+    notes: dict[str, Any] = {
+        "pipeline": str(pipeline),
+        "source_digest": graph.digest,
+        "warnings": [d.as_dict() for d in found],
+    }
+    if target is None:
+        return Program(lowered, chosen, number.name, "", 0, (), (), {}, records, notes)
+    from spikeport.compiler.mapping import map_graph
+
+    program = map_graph(lowered, chosen, target, arithmetic=number.name, chips=chips)
+    return dataclasses.replace(program, passes=records, notes={**program.notes, **notes})

@@ -1,0 +1,1 @@
+"""Importers: one file a framework, from its objects to a graph."""

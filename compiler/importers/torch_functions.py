@@ -1,0 +1,153 @@
+"""Functions in a forward, as expressions: sums, differences, scaling, flattening, average pooling, concatenation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import fx
+
+from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Stack, Zero
+from spikeport.compiler.importers.torch_library import class_name, refusal, to_numpy
+from spikeport.ir.diagnostics import did_you_mean
+
+#: Return their first argument as it is, in eval mode.
+_SAME = frozenset((
+    "dropout", "dropout1d", "dropout2d", "alpha_dropout", "contiguous", "detach", "clone", "to", "float", "double", "cpu",
+    "cuda", "requires_grad_", "type_as",
+))  # fmt: skip
+_SUPPORTED = (
+    "+", "-", "* and / by a constant", "flatten", "view", "reshape", "avg_pool2d", "cat", "stack", "dropout", "x[step]",
+)  # fmt: skip
+
+
+def _scale(signal: Any, factor: Any) -> Expr:
+    if isinstance(factor, Expr) and not isinstance(signal, Expr):
+        signal, factor = factor, signal
+    if not isinstance(signal, Expr) or not isinstance(factor, (int, float, torch.Tensor)):
+        raise TypeError("a product of two signals is no weighted sum")
+    array = to_numpy(factor)
+    return Call("scale", (array.dtype.str, array.shape, array.tobytes()), (signal,))
+
+
+def _add(a: Any, b: Any, alpha: Any = 1) -> Any:
+    signals = [x for x in (a, b) if isinstance(x, Expr)]
+    if len(signals) == 2:
+        return Call("add", (), (signals[0], signals[1] if alpha == 1 else _scale(signals[1], alpha)))
+    other = b if signals and signals[0] is a else a
+    if not signals or not (isinstance(other, (int, float)) and other == 0):
+        raise TypeError("a constant is added; give the layer in front a bias")
+    return signals[0]
+
+
+def _sub(a: Any, b: Any, alpha: Any = 1) -> Any:
+    if not (isinstance(a, Expr) and isinstance(b, Expr)):
+        raise TypeError("a constant is subtracted; give the layer in front a bias")
+    return Call("add", (), (a, _scale(b, -alpha)))
+
+
+def _div(a: Any, b: Any) -> Expr:
+    if not isinstance(a, Expr) or isinstance(b, Expr):
+        raise TypeError("a division by a signal is no weighted sum")
+    return _scale(a, 1 / b)
+
+
+def _flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Expr:
+    return Call("flatten", (start_dim, end_dim), (x,))
+
+
+def _view(x: Any, *sizes: Any) -> Expr:
+    flat = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+    # A length of a tensor can only be the batch here: shapes without it are known.
+    return Call("view", tuple(s if isinstance(s, int) else "batch" for s in flat), (x,))
+
+
+def _pool(
+    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: int | None = None,
+) -> Expr:  # fmt: skip
+    options = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return Call("avg_pool2d", tuple(tuple(o) if isinstance(o, list) else o for o in options), (input,))
+
+
+def _cat(tensors: Any, dim: int = 0) -> Expr:
+    return Call("cat", (dim,), tuple(tensors))
+
+
+def _stack(tensors: Any, dim: int = 0) -> Expr:
+    if dim != 0:
+        raise TypeError(f"steps are stacked along axis {dim}, not 0")
+    return Stack(tuple(tensors))
+
+
+def _zeros(*args: Any, **kwargs: Any) -> Expr:
+    return Zero()
+
+
+def _getitem(value: Any, key: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        return value[key]
+    if isinstance(value, In) and value.index is None:
+        # Time slices: x[step] and x[:, step].
+        if isinstance(key, int):
+            return In(value.name, key, 0)
+        numbers = [axis for axis, k in enumerate(key) if isinstance(k, int)] if isinstance(key, tuple) else []
+        if numbers in ([0], [1]) and all(k is Ellipsis or k == slice(None) for k in key if not isinstance(k, int)):
+            return In(value.name, key[numbers[0]], numbers[0])
+    raise TypeError("a part of a signal is taken by index")
+
+
+def _select(value: Any, dim: int, index: int) -> Any:
+    return _getitem(value, index if dim == 0 else (slice(None), index) if dim == 1 else None)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "add": _add, "iadd": _add, "add_": _add, "radd": _add, "sub": _sub, "isub": _sub, "mul": _scale, "imul": _scale,
+    "rmul": _scale, "truediv": _div, "div": _div, "neg": lambda x: _scale(x, -1.0), "flatten": _flatten, "view": _view,
+    "reshape": _view, "avg_pool2d": _pool, "cat": _cat, "concat": _cat, "concatenate": _cat, "stack": _stack,
+    "zeros": _zeros, "zeros_like": _zeros, "new_zeros": _zeros, "getitem": _getitem, "select": _select,
+}  # fmt: skip
+
+
+def function(node: fx.Node, args: list[Any], kwargs: dict[str, Any], root: Any) -> Any:
+    """Return what the function or method *node* in a forward of *root* gives for these arguments.
+
+    Raises
+    ------
+    ImportModelError
+        E023 for a function that a graph cannot say, E026 for a neuron's whole result as its argument.
+    """
+    name = str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", str(node.target))
+    name = name.strip("_") if name.startswith("__") else name
+    if name in _SAME and args and isinstance(args[0], Expr):
+        cast = [a for a in (*args[1:], *kwargs.values()) if isinstance(a, torch.dtype)]
+        if all(dtype in (torch.float32, torch.float64) for dtype in cast):
+            return args[0]
+    path, what = _where(node, root)
+    if name not in FUNCTIONS:
+        raise refusal(
+            "E023", path, f"{what} calls {name}, which a spiking graph cannot say{did_you_mean(name, FUNCTIONS)}",
+            f"known: {', '.join(_SUPPORTED)}; put what follows the last spikes outside the module",
+            function=name,
+        )  # fmt: skip
+    if name != "getitem":
+        for item in (*args, *(a for arg in args if isinstance(arg, list) for a in arg)):
+            if isinstance(item, tuple) and item and isinstance(item[0], Fired):
+                raise refusal(
+                    "E026", item[0].path, f"{name} in {what} is given all that this neuron returns, not its spikes alone",
+                    "take its first result, or set init_hidden=True",
+                )  # fmt: skip
+    try:
+        return FUNCTIONS[name](*args, **{k: v for k, v in kwargs.items() if k not in ("inplace", "out")})
+    except (TypeError, ValueError, IndexError) as error:
+        text = f"{what} uses {name} in a way that a spiking graph cannot say: {error}"
+        raise refusal("E023", path, text, f"known: {', '.join(_SUPPORTED)}", function=name) from error
+
+
+def _where(node: fx.Node, root: Any) -> tuple[str, str]:
+    """Return the path of the module whose forward makes the call, and a text for it with class and line."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    path = str(stack[-1][0]) if stack else ""
+    line = f" (line {node.meta['line']})" if node.meta.get("line") else ""
+    return path, f"the forward of {class_name(root.get_submodule(path))}{line}"

@@ -1,0 +1,161 @@
+"""``from_torch``: a trained ``torch.nn.Module`` becomes a graph with the time semantics of the module itself.
+
+Containers are traced with torch.fx (``torch_trace``), a loop over time is rolled up to one step (``torch_step``), plain
+layers become ops (``torch_layers``), neurons are read by their library's file (``snntorch``), and ``torch_build`` puts
+nodes and edges together. Paths are the module's own dotted names. The module is read as in eval mode and left as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from spikeport.compiler.importers.torch_build import Builder
+from spikeport.compiler.importers.torch_expr import Expr, Fired, In, Layer, children
+from spikeport.compiler.importers.torch_layers import layer_refusals
+from spikeport.compiler.importers.torch_library import Library, class_name, library_of, refusal
+from spikeport.compiler.importers.torch_step import Step, read_step
+from spikeport.compiler.importers.torch_trace import as_container, trace
+from spikeport.ir.diagnostics import Diagnostic, ImportModelError
+from spikeport.ir.graph import Graph
+from spikeport.ir.ops import Shape
+from spikeport.ir.verify import verify
+
+
+def from_torch(
+    module: Any, input_shape: Sequence[int] | Mapping[str, Sequence[int]] | None = None, sample: Any = None
+) -> Graph:
+    """Return the graph of *module*, its execution profile included.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Linear, Conv1d, Conv2d, AvgPool2d, Flatten, Dropout, BatchNorm (in eval mode) and snnTorch's Leaky, Synaptic,
+        RLeaky, RSynaptic and Lapicque, in containers or in a forward of one time step (or of a loop over time).
+    input_shape : tuple of int, or dict of them by argument name
+        Shape of one step's input without batch and time; not needed where a Linear comes first.
+    sample : array or tensor, shape (batch, *input_shape), or dict of them
+        One step's input, given instead of its shape.
+
+    Returns
+    -------
+    Graph
+        Verified; ``graph.profile`` is set where there is a neuron.
+
+    Raises
+    ------
+    ImportModelError
+        E020 to E028: every layer that cannot be expressed, with its path and class.
+    VerifyError
+        E1xx to E3xx where the parameters are not sound (NaN, for instance).
+
+    Examples
+    --------
+    >>> import snntorch, torch
+    >>> from spikeport.compiler.importers.torch_module import from_torch
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 2), snntorch.Leaky(beta=0.9, init_hidden=True))
+    >>> [node.path for node in from_torch(net)]
+    ['0', '1', 'input', 'output']
+    """
+    if not isinstance(module, nn.Module):
+        raise refusal(
+            "E022", "", f"from_torch takes a torch.nn.Module, not {type(module).__name__}",
+            "call the function that builds it" if callable(module) else "give the module itself",
+        )  # fmt: skip
+    root = as_container(module)
+    calls, constants = trace(root)
+    _refuse_layers(root, [str(n.target) for n in calls.nodes if n.op == "call_module"])
+    step = read_step(root, calls, constants)
+    library = _library(root, step)
+    builder = Builder(root, step, _input_shapes(root, step, input_shape, sample))
+    builder.build()
+    notes: dict[str, Any] = {"source": {"framework": "torch", "class": class_name(module)}}
+    if library is not None:
+        notes["source"]["library"] = library.name
+    graph = Graph(tuple(builder.nodes.values()), tuple(builder.edges), notes)
+    profile = None if library is None else library.profile(graph, builder.readings)
+    graph = graph.replace(profile=profile)
+    verify(graph, profile)
+    return graph
+
+
+def _refuse_layers(root: Any, paths: list[str]) -> None:
+    """Refuse every layer that cannot be expressed, all at once."""
+    found: list[Diagnostic] = []
+    for path in dict.fromkeys(paths):
+        layer = root.get_submodule(path)
+        library = library_of(layer)
+        found += layer_refusals(layer, path) if library is None else library.refusals(layer, path)
+    if found:
+        raise ImportModelError(found)
+
+
+def _library(root: Any, step: Step) -> Library | None:
+    """Return the library of the neurons; refuse a mixture."""
+    found: dict[str, tuple[str, Library]] = {}
+    for path in step.neurons:
+        library = library_of(root.get_submodule(path))
+        if library is not None:
+            found.setdefault(library.name, (path, library))
+    if len(found) > 1:
+        where = ", ".join(f"{name} at {path}" for name, (path, _) in found.items())
+        raise refusal("E028", "", f"neurons of several libraries in one module: {where}", "use one library's neurons")
+    return next((library for _, library in found.values()), None)
+
+
+def _input_shapes(root: Any, step: Step, given: Any, sample: Any) -> dict[str, Shape]:
+    """Return the shape of every input: as given, of the sample, or what the first layer fixes."""
+    names = [source.name for source in step.inputs]
+    shapes: dict[str, Shape] = {}
+    for name in names:
+        if given is not None:
+            own = given.get(name) if isinstance(given, Mapping) else given
+            if own is not None:
+                shapes[name] = (int(own),) if isinstance(own, int) else tuple(int(n) for n in own)
+        elif sample is not None:
+            own = sample.get(name) if isinstance(sample, Mapping) else sample
+            if own is not None:
+                shapes[name] = tuple(int(n) for n in own.shape[1:])
+        if name not in shapes:
+            fixed = _fixed_by_layer(root, step, name)
+            if fixed is None:
+                raise refusal(
+                    "E024", name, "the shape of this input does not follow from the module (no Linear takes it first)",
+                    "give input_shape=(channels, height, width), without batch and time", known=sorted(shapes),
+                )  # fmt: skip
+            shapes[name] = fixed
+    if isinstance(given, Mapping) and set(given) - set(names):
+        raise refusal("E024", "", f"input_shape names {sorted(set(given) - set(names))}, the forward takes {names}", "mend it")
+    return shapes
+
+
+def _fixed_by_layer(root: Any, step: Step, name: str) -> Shape | None:
+    """Return the shape that a Linear or a recurrent neuron right behind the input fixes."""
+    frontier: list[Expr] = [*step.neurons.values(), *step.outputs]
+    for path, expr in step.neurons.items():
+        library = library_of(root.get_submodule(path))
+        if library is not None and _leads_to(root, expr, name):
+            shape = library.input_shape(root.get_submodule(path))
+            if shape is not None:
+                return shape
+    seen: set[Expr] = set()
+    while frontier:
+        expr = frontier.pop()
+        if expr in seen or isinstance(expr, Fired):
+            continue
+        seen.add(expr)
+        if isinstance(expr, Layer) and _leads_to(root, expr.arg, name):
+            layer = root.get_submodule(expr.path)
+            if isinstance(layer, nn.Linear):
+                return (int(layer.in_features),)
+        frontier.extend(children(expr))
+    return None
+
+
+def _leads_to(root: Any, expr: Expr, name: str) -> bool:
+    """Whether *expr* is the input *name*, passed on at most by layers that keep its shape."""
+    while isinstance(expr, Layer) and isinstance(root.get_submodule(expr.path), (nn.Identity, nn.Dropout)):
+        expr = expr.arg
+    return isinstance(expr, In) and expr.name == name

@@ -1,0 +1,240 @@
+"""From traced calls to one time step: what enters each neuron, and what leaves the network.
+
+A forward may be one step (states handed in or hidden), or a whole loop over time, unrolled by the tracer. In a loop the
+calls of each neuron are compared step by step: the network is their common step, and a spike of an earlier step is an
+edge with that delay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import fx
+
+from spikeport.compiler.importers.torch_expr import Expr, Fired, In, Layer, Stack, Zero, children, relative, same
+from spikeport.compiler.importers.torch_functions import function
+from spikeport.compiler.importers.torch_library import class_name, library_of, refusal
+from spikeport.compiler.importers.torch_trace import is_shape, is_size
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """One length of a tensor, or all of them (*axis* None), not known while tracing."""
+
+    of: Expr
+    axis: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One time step of a network.
+
+    Parameters
+    ----------
+    neurons : dict of str to Expr
+        What enters each neuron, by path, in the order of the first calls; :class:`Fired` counts steps back.
+    outputs : tuple of Expr
+        What the forward returns, without states.
+    inputs : tuple of In
+        The forward's signals.
+    steps : int
+        Calls of each neuron in the forward: 1 for a step, more for a loop.
+    """
+
+    neurons: dict[str, Expr]
+    outputs: tuple[Expr, ...]
+    inputs: tuple[In, ...]
+    steps: int
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Evaluates traced calls on expressions."""
+
+    root: Any
+    constants: dict[str, Any]
+    env: dict[fx.Node, Any] = field(default_factory=dict)
+    entered: dict[str, list[Expr]] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
+
+    def value(self, item: Any) -> Any:
+        """Return the value of an argument."""
+        if isinstance(item, fx.Node):
+            return self.env[item]
+        if isinstance(item, (list, tuple)):
+            return [self.value(i) for i in item] if isinstance(item, list) else tuple(self.value(i) for i in item)
+        return item
+
+    def run(self, node: fx.Node) -> Any:
+        """Return the value of *node*."""
+        if node.op == "placeholder":
+            return In(str(node.target))
+        if node.op == "get_attr":
+            return self.constants[str(node.target)]
+        args = [self.value(a) for a in node.args]
+        kwargs = {k: self.value(v) for k, v in node.kwargs.items()}
+        if node.op == "output":
+            return args[0]
+        if node.op == "call_module":
+            return self.module(str(node.target), args, kwargs)
+        if is_shape(node):
+            return Size(args[0], None)
+        if is_size(node):
+            return Size(args[0].of if isinstance(args[0], Size) else args[0], args[1])
+        return function(node, args, kwargs, self.root)
+
+    def module(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Return what the layer or neuron at *path* gives."""
+        module = self.root.get_submodule(path)
+        library = library_of(module)
+        signal = args[0] if args else kwargs.get("input_", kwargs.get("input"))
+        if not isinstance(signal, Expr):
+            raise not_a_signal(signal, path, module)
+        if library is None:
+            return Layer(path, signal)
+        names = library.state_arguments(module)
+        calls = self.entered.setdefault(path, [])
+        given = dict(zip(names, args[1:], strict=False)) | {k: v for k, v in kwargs.items() if k in names}
+        for name, state in given.items():
+            self._state(state, name, path, module, len(calls))
+        calls.append(signal)
+        results = tuple(Fired(path, role, len(calls) - 1) for role in library.results(module))
+        return results if len(results) > 1 else results[0]
+
+    def _state(self, state: Any, name: str, path: str, module: Any, step: int) -> None:
+        """Refuse a *state* that is not the neuron's own of the step before, or zeros at the start."""
+        if getattr(module, "init_hidden", False) and state is not None:
+            raise refusal(
+                "E026", path, f"this {class_name(module)} has init_hidden=True and is given {name}",
+                "leave the argument out, or set init_hidden=False",
+            )  # fmt: skip
+        role = "spikes" if name == "spk" else name
+        if state is None or (step and state == Fired(path, role, step - 1)):
+            return
+        if step == 0 and (isinstance(state, Zero) or is_zeros(state)):
+            return
+        if step == 0 and isinstance(state, In) and state.index is None:
+            if self.states.setdefault(state.name, path) == path:
+                return
+            raise refusal(
+                "E026", path, f"{name} of this {class_name(module)} is {state.name!r}, which is the state of "
+                f"{self.states[state.name]} too", "give each neuron a state of its own",
+            )  # fmt: skip
+        raise refusal(
+            "E026", path, f"{name} of this {class_name(module)} is not its own state of the step before",
+            f"start from zeros and hand on the {name} that the neuron returned",
+        )  # fmt: skip
+
+
+def is_zeros(value: Any) -> bool:
+    """Whether *value* is a tensor of zeros (or an empty one, snnTorch's state before the first step)."""
+    return isinstance(value, torch.Tensor) and not bool(torch.any(value != 0))
+
+
+def not_a_signal(value: Any, path: str, module: Any) -> Exception:
+    """Return the refusal of a layer that is given something other than one signal."""
+    if isinstance(value, tuple) and value and isinstance(value[0], Fired):
+        return refusal(
+            "E026", path, f"this {class_name(module)} is given all that {value[0].path} returns, "
+            f"({', '.join(v.role for v in value)}), not its spikes alone",
+            f"set init_hidden=True (and output=False) in {value[0].path}, or take its first result",
+        )  # fmt: skip
+    return refusal(
+        "E023", path, f"this {class_name(module)} is given {type(value).__name__}, not a signal that follows from the input",
+        "feed it from the forward's arguments",
+    )  # fmt: skip
+
+
+def read_step(root: Any, graph: fx.Graph, constants: dict[str, Any]) -> Step:
+    """Return the one time step that *graph* computes.
+
+    Raises
+    ------
+    ImportModelError
+        E023 for a function that a graph cannot say, E025 where the steps differ, E026 for misused states.
+    """
+    reader = _Reader(root, constants)
+    returned: Any = None
+    for node in graph.nodes:
+        reader.env[node] = returned = reader.run(node)
+    calls = {path: len(found) for path, found in reader.entered.items()}
+    steps = max(calls.values(), default=1)
+    if len(set(calls.values())) > 1:
+        often, seldom = max(calls, key=calls.__getitem__), min(calls, key=calls.__getitem__)
+        raise _shared(root, often, f"is called {steps} times while {seldom} is called {calls[seldom]} times")
+    neurons = {path: _common(root, path, found) for path, found in reader.entered.items()}
+    outputs = tuple(_output(item, steps) for item in _results(returned))
+    kept = [o for o in outputs if not (isinstance(o, Fired) and o.role != "spikes")]
+    kept = list(dict.fromkeys(kept or outputs))
+    _check_slices([*neurons.values(), *kept], reader.states, steps)
+    used = [n for n in graph.nodes if n.op == "placeholder" and n.target not in reader.states and n.users]
+    return Step(neurons, tuple(kept), tuple(In(str(n.target)) for n in used), steps)
+
+
+def _common(root: Any, path: str, found: list[Expr]) -> Expr:
+    """Return what enters a neuron in every step."""
+    general = relative(found[-1], len(found) - 1)
+    for step, expr in enumerate(found[:-1]):
+        if not same(relative(expr, step), general, step):
+            raise _shared(root, path, f"is called {len(found)} times, and call {step + 1} gets something else than the last")
+    return general
+
+
+def _check_slices(exprs: list[Expr], states: dict[str, str], steps: int) -> None:
+    """Refuse parts of an input outside a loop, and states that are signals too."""
+    for expr in exprs:
+        _check_slices(list(children(expr)), states, steps)
+        if isinstance(expr, In) and expr.index is not None and steps == 1:
+            raise refusal(
+                "E023", expr.name, f"the forward takes {expr.name}[{expr.index}] alone, outside a loop over time",
+                "give the forward one time step of shape (batch, ...), or loop over all steps",
+            )  # fmt: skip
+        if isinstance(expr, In) and expr.name in states:
+            raise refusal(
+                "E026", expr.name, f"{expr.name!r} is the state of {states[expr.name]} and a signal too", "use two arguments"
+            )
+
+
+def _shared(root: Any, path: str, text: str) -> Exception:
+    name = class_name(root.get_submodule(path))
+    return refusal(
+        "E025", path, f"this {name} {text}: its state is shared, or the loop over time is not the same in each step",
+        "make a neuron for each place, and give a forward of one time step", **{"class": name},
+    )  # fmt: skip
+
+
+def _results(returned: Any) -> list[Any]:
+    """Return the single results of a forward: spikes of all steps in a list are one."""
+    if isinstance(returned, dict):
+        return [r for item in returned.values() for r in _results(item)]
+    if isinstance(returned, list) and len(returned) > 1 and all(isinstance(r, Fired) for r in returned):
+        in_order = [r.step for r in returned] == list(range(len(returned)))
+        return [Stack(tuple(returned))] if in_order else list(returned)
+    if isinstance(returned, (list, tuple)):
+        return [r for item in returned for r in _results(item)]
+    return [] if returned is None or is_zeros(returned) else [returned]
+
+
+def _output(item: Any, steps: int) -> Expr:
+    if isinstance(item, Stack):
+        if len(item.items) != steps:
+            raise refusal("E025", "", f"the forward returns {len(item.items)} values of {steps} steps", "stack every step")
+        each = [relative(e, k) for k, e in enumerate(item.items)]
+        if not all(same(e, each[-1], k) for k, e in enumerate(each)):
+            raise refusal("E025", "", "the forward returns other things in other steps", "stack the same value of each step")
+        return each[-1]
+    if not isinstance(item, Expr):
+        raise refusal("E023", "", f"the forward returns {type(item).__name__}, not a signal", "return the spikes")
+    found = relative(item, steps - 1)
+    if steps > 1 and _looks_back(found):
+        raise refusal(
+            "E025", "", "the forward returns a value that is computed from several steps of its loop",
+            "return torch.stack of the spikes of every step, and sum or average them outside the module",
+        )  # fmt: skip
+    return found
+
+
+def _looks_back(expr: Expr) -> bool:
+    return (isinstance(expr, Fired) and expr.step != 0) or any(_looks_back(c) for c in children(expr))

@@ -1,0 +1,176 @@
+"""Tracing: torch.fx turns a module's forward into a list of calls; containers vanish, neurons and plain layers remain.
+
+The user's module is run symbolically and left as it was: what its forward wrote into it (states, cached tensors) is
+put back. A loop ``for step in range(num_steps)`` unrolls; over a length that comes from the input it unrolls
+``LOOP_STEPS`` times, enough to see that each step is like the one before.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from spikeport.compiler.importers.torch_layers import LAYERS
+from spikeport.compiler.importers.torch_library import class_name, library_of, refusal
+
+LOOP_STEPS = 3
+_TORCH = PurePath(torch.__file__).parent
+
+
+class _Proxy(fx.Proxy):  # type: ignore[misc] # torch is read without its types
+    """A traced value; a length that is asked for as a number of loop steps is ``LOOP_STEPS``."""
+
+    def __index__(self) -> int:
+        if is_size(self.node) or self.node.op == "placeholder":
+            return LOOP_STEPS
+        raise TypeError(f"'{self.node.name}' depends on data and cannot be a number")
+
+
+class _Argument(_Proxy):
+    """An argument of the forward; ``for x in xs`` takes its steps."""
+
+    def __iter__(self) -> Iterator[fx.Proxy]:
+        return (self[step] for step in range(LOOP_STEPS))
+
+
+def is_size(node: fx.Node) -> bool:
+    """Whether *node* is one length of a tensor: ``x.size(i)``, ``x.shape[i]`` or ``len(x)``."""
+    if node.op == "call_method" and node.target == "size":
+        return len(node.args) == 2
+    if node.op != "call_function" or getattr(node.target, "__name__", "") != "getitem":
+        return False
+    inner = node.args[0]
+    return isinstance(inner, fx.Node) and is_shape(inner)
+
+
+def is_shape(node: fx.Node) -> bool:
+    """Whether *node* is all lengths of a tensor."""
+    if node.op == "call_function" and node.target is getattr:
+        return bool(node.args[1] == "shape")
+    return node.op == "call_method" and node.target == "size" and len(node.args) == 1
+
+
+class _Tracer(fx.Tracer):  # type: ignore[misc] # likewise
+    """Stops at neurons and at PyTorch's own layers, and remembers in which module it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside: list[tuple[str, str]] = []
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        node = super().create_node(*args, **kwargs)
+        # Not fx's record_stack_traces: that loads torch._inductor, which takes a second.
+        node.meta["line"] = _line_of_forward()
+        return node
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Argument(node, self) if node.op == "placeholder" else _Proxy(node, self)
+
+    def is_leaf_module(self, m: Any, module_qualified_name: str) -> bool:
+        return library_of(m) is not None or bool(super().is_leaf_module(m, module_qualified_name))
+
+    def call_module(self, m: Any, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.inside.append((self.path_of_module(m), class_name(m)))
+        result = super().call_module(m, forward, args, kwargs)
+        self.inside.pop()  # not in a finally: where tracing fails, the innermost module stays on top
+        return result
+
+
+def _line_of_forward() -> str:
+    """Return the line of the user's code that is running, as ``12 of net.py``; empty where there is none."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        file = PurePath(frame.f_code.co_filename)
+        first = frame.f_locals.get(frame.f_code.co_varnames[0]) if frame.f_code.co_argcount else None
+        if isinstance(first, nn.Module) and not file.is_relative_to(_TORCH):
+            return f"{frame.f_lineno} of {file.name}"
+        frame = frame.f_back
+    return ""
+
+
+@contextmanager
+def _left_as_it_was(root: Any) -> Iterator[None]:
+    """Put back what a symbolic run writes into the modules' attributes and buffers."""
+    before = [(m, dict(m.__dict__), {k: dict(v) for k, v in m.__dict__.items() if isinstance(v, dict)}) for m in root.modules()]
+    try:
+        yield
+    finally:
+        for module, attributes, tables in before:
+            module.__dict__.clear()
+            module.__dict__.update(attributes)
+            for name, table in tables.items():
+                held = module.__dict__[name]
+                held.clear()
+                held.update(table)
+
+
+@contextmanager
+def _zeros_traced(tracer: _Tracer) -> Iterator[None]:
+    """Trace ``torch.zeros`` of a traced size: it is no function of a tensor, so torch.fx does not see it."""
+    original = torch.zeros
+
+    def zeros(*args: Any, **kwargs: Any) -> Any:
+        sizes = [i for a in (*args, *kwargs.values()) for i in (a if isinstance(a, (list, tuple)) else (a,))]
+        if any(isinstance(i, fx.Proxy) for i in sizes):
+            return tracer.create_proxy("call_function", original, args, kwargs)
+        return original(*args, **kwargs)
+
+    torch.zeros = zeros
+    try:
+        yield
+    finally:
+        torch.zeros = original
+
+
+def as_container(module: Any) -> Any:
+    """Return *module*, put into a Sequential under its class's name where it is a single layer or neuron."""
+    if type(module) in LAYERS or library_of(module) is not None:
+        return nn.Sequential(OrderedDict([(type(module).__name__.lower(), module)]))
+    return module
+
+
+def trace(root: Any) -> tuple[fx.Graph, dict[str, Any]]:
+    """Return the calls of *root*'s forward, and the tensors that it reads by name.
+
+    Raises
+    ------
+    ImportModelError
+        E022 where the forward depends on data, or does something else that cannot be traced.
+    """
+    tracer = _Tracer()
+    with _left_as_it_was(root), _zeros_traced(tracer), torch.no_grad():
+        try:
+            graph = tracer.trace(root)
+        except Exception as error:
+            path, name = tracer.inside[-1] if tracer.inside else ("", class_name(root))
+            raise refusal(
+                "E022", path, f"the forward of this {name} cannot be traced: {_reason(error)}",
+                "give an nn.Sequential, or a module whose forward is one time step without Python control flow on data",
+                **{"class": name},
+            ) from error  # fmt: skip
+        values = {n.target: _attribute(root, str(n.target)) for n in graph.nodes if n.op == "get_attr"}
+    return graph, values
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).split("\n")[0]
+    if "iterated" in text:
+        return "it iterates over a tensor that it computed; write `for step in range(x.shape[0])` and take x[step]"
+    if "control flow" in text:
+        return "it takes an if or a while on a tensor's values"
+    return text or type(error).__name__
+
+
+def _attribute(root: Any, target: str) -> Any:
+    value = root
+    for name in target.split("."):
+        value = getattr(value, name)
+    return value

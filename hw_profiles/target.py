@@ -1,0 +1,267 @@
+"""The target: one chip as a frozen value, read from one TOML file; the one place where limits are enforced."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+
+from spikeport.hw_profiles.reader import (
+    MAX_BYTES,
+    TOP,
+    Reader,
+    parse,
+    read_costs,
+    read_encodings,
+    read_fabric,
+    read_step,
+    read_support,
+)
+from spikeport.hw_profiles.records import CHIP_RESOURCES, CORE_RESOURCES, RESOURCES, CostSet, Encoding, Fabric, StepTime
+from spikeport.hw_profiles.support import Support, refusals
+from spikeport.ir.diagnostics import Diagnostic, UsageError, did_you_mean
+from spikeport.ir.program import Program
+from spikeport.ir.units import Quantity, format_si
+
+POWERS = ("static_per_chip", "static_per_board", "core_active", "management_per_chip", "host_io")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """A chip: limits, fabric, formats, costs and what its neurons can do. Every number has unit, class and source.
+
+    Parameters
+    ----------
+    name, title, technology : str
+        As on the command line; for people; the process it is made in.
+    digest : str
+        SHA-256 of the file.
+    notes : tuple of str
+        What a reader of its reports should know.
+    fabric : Fabric
+        Cores, tiles, chips.
+    core, chip : Mapping[str, Quantity]
+        Limits by resource; one that nobody published is unknown, and not enforced.
+    max_delay : Quantity
+        Longest delay of a connection, in steps.
+    weight_bits : Quantity
+        Width of a weight.
+    memory : str
+        The resource that holds synapses.
+    encodings : tuple of Encoding
+        How they may lie there.
+    state_per_core, state_per_neuron : Quantity or None
+        Bytes of ``local_memory`` beside synapses.
+    costs : tuple of CostSet
+        The first gives values, all of them intervals.
+    power : Mapping[str, Quantity]
+        Watts that run on, whatever the activity.
+    apart : Mapping[str, Quantity]
+        Watts of the surroundings (frames, boxes), shown but in no sum.
+    step : StepTime
+        Timer and barriers.
+    support : Mapping[str, Support]
+        What it has beyond capacity.
+    """
+
+    name: str
+    title: str
+    technology: str
+    digest: str
+    notes: tuple[str, ...]
+    fabric: Fabric
+    core: Mapping[str, Quantity]
+    chip: Mapping[str, Quantity]
+    max_delay: Quantity
+    weight_bits: Quantity
+    memory: str
+    encodings: tuple[Encoding, ...]
+    state_per_core: Quantity | None
+    state_per_neuron: Quantity | None
+    costs: tuple[CostSet, ...]
+    power: Mapping[str, Quantity]
+    apart: Mapping[str, Quantity]
+    step: StepTime
+    support: Mapping[str, Support]
+
+    def limit(self, resource: str) -> int | None:
+        """Return the limit of a resource of a core or a chip; None where it is unknown or there is none."""
+        found = self.core.get(resource) or self.chip.get(resource)
+        return None if found is None or found.value is None else int(found.value)
+
+    def check(self, program: Program, *, chips: int | None = None) -> tuple[Diagnostic, ...]:
+        """Return everything in *program* that breaks a limit or that the chip lacks.
+
+        Errors are E402 (more chips than *chips*), E403 (delay), E404 (a core or a chip holds too much) and E520 (a
+        construct that the chip lacks); a warning E405 is a limit that compression may still meet; notes E521 are exact
+        rewrites.
+        """
+        return (
+            *self._too_many_chips(program, chips), *self._delays(program), *self._overfull(program),
+            *self._lacking(program),
+        )  # fmt: skip
+
+    def _lacking(self, program: Program) -> tuple[Diagnostic, ...]:
+        """Return the constructs that the chip lacks or rewrites; a refusal says which of the shipped targets has it."""
+        out = []
+        for found in refusals(self.name, self.support, program.graph, program.profile):
+            if found.code == "E520":
+                what = found.facts["construct"]
+                having = [n for n in target_names() if n != self.name and _shipped(n).support[what].status != "refused"]
+                way = f"choose --target {' or '.join(having)}, or train without it" if having else "train without it"
+                found = dataclasses.replace(found, hint=f"{way}; {found.hint}")
+            out.append(found)
+        return tuple(out)
+
+    def _too_many_chips(self, program: Program, chips: int | None) -> tuple[Diagnostic, ...]:
+        if chips is None or program.chips <= chips:
+            return ()
+        return (
+            Diagnostic(
+                "E402", "",
+                f"the network takes {program.chips} chips of {self.name} ({len(program.cores)} cores); {chips} allowed",
+                f"--chips {program.chips}, or leave --chips out", {"need": program.chips, "limit": chips, "resource": "chips"},
+            ),
+        )  # fmt: skip
+
+    def _delays(self, program: Program) -> tuple[Diagnostic, ...]:
+        limit = self.max_delay.value
+        return tuple(
+            Diagnostic(
+                "E403", p.target, f"the connection from {p.source} waits {p.delay} steps; {self.name} has at most {limit:g}",
+                f"shorten the delay to {limit:g} steps, or put relay neurons in between",
+                {"resource": "delay", "need": p.delay, "limit": limit, "source": p.source},
+            )
+            for p in program.projections
+            if limit is not None and p.delay > limit
+        )  # fmt: skip
+
+    def _overfull(self, program: Program) -> tuple[Diagnostic, ...]:
+        cores: dict[int, dict[str, int]] = {}
+        holds: dict[int, list[str]] = {}
+        for s in program.slices:
+            holds.setdefault(s.core, []).append(s.path)
+            total = cores.setdefault(s.core, {})
+            for resource, used in s.usage.items():
+                total[resource] = total.get(resource, 0) + used
+        out = []
+        for core, total in cores.items():
+            for resource in self.core:
+                used, limit = total.get(resource, 0), self.limit(resource)
+                if limit is not None and used > limit:
+                    out.append(self._over(f"core {core}", sorted(set(holds[core])), resource, used, limit, "E404"))
+        for chip in sorted({c // self.fabric.stride for c in cores}):
+            inside = [c for c in cores if c // self.fabric.stride == chip]
+            room = self.fabric.cores_of(chip)
+            layers = sorted({p for c in inside for p in holds[c]})
+            if max(c % self.fabric.stride for c in inside) >= room:
+                out.append(self._over(f"chip {chip}", layers, "cores", len(inside), room, "E404"))
+            limit = self.limit("sdram")
+            used = sum(cores[c].get("sdram", 0) for c in inside)
+            if limit is not None and used > limit:
+                out.append(self._over(f"chip {chip}", layers, "sdram", used, limit, "E404"))
+        entries = program.usage.get("router_entries")
+        if entries is not None and entries[1] is not None and entries[0] > entries[1]:
+            out.append(self._over("a chip", [], "router_entries", entries[0], entries[1], "E405"))
+        return tuple(out)
+
+    def _over(self, where: str, layers: list[str], resource: str, used: int, limit: int, code: str) -> Diagnostic:
+        unit, meaning = RESOURCES.get(resource, ("1", resource))
+        need = f"{used:,} of {limit:,}" + (f" bytes ({format_si(used / limit, '1')} times too much)" if unit == "B" else "")
+        hint = "map it anew: compile for this target"
+        if code == "E405":
+            hint = "compression of the tables may still make them fit; a placement with less spread needs fewer entries"
+        return Diagnostic(
+            code, layers[0] if layers else "",
+            f"{where} of {self.name} ({', '.join(layers) or 'the fullest'}) takes {meaning}: {need}",
+            hint, {"where": where, "resource": resource, "need": used, "limit": limit, "layers": layers},
+            "warning" if code == "E405" else "error",
+        )  # fmt: skip
+
+
+def target_names() -> tuple[str, ...]:
+    """Return the names of the targets that are shipped."""
+    return tuple(sorted(f.name[:-5] for f in files("spikeport.hw_profiles").iterdir() if f.name.endswith(".toml")))
+
+
+def load_target(name: str | Path) -> Target:
+    """Return the target called *name*, or the one in the TOML file *name*.
+
+    Raises
+    ------
+    UsageError
+        E604 for a name that is not shipped, E605 for a file that is no TOML, E606 with all that breaks the schema.
+    """
+    if isinstance(name, Path) or name.endswith(".toml") or "/" in name or "\\" in name:
+        path = Path(name)
+        try:
+            if not path.is_file():
+                raise OSError("no such file")
+            with path.open("rb") as file:
+                text = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise UsageError(
+                Diagnostic("E605", str(path), f"cannot read the target: {error}", "give a file or a name")
+            ) from None
+        return read_target(text, path.name)
+    if name not in target_names():
+        names = ", ".join(target_names())
+        raise UsageError(
+            Diagnostic("E604", "", f"unknown target {name!r}{did_you_mean(name, target_names())}",
+                       f"one of {names}, or the path of a target's .toml file")
+        )  # fmt: skip
+    return _shipped(name)
+
+
+@lru_cache(maxsize=16)
+def _shipped(name: str) -> Target:
+    return read_target(files("spikeport.hw_profiles").joinpath(f"{name}.toml").read_bytes(), f"{name}.toml")
+
+
+def read_target(text: bytes, origin: str) -> Target:
+    """Return the target that the TOML *text* describes; *origin* names it in errors.
+
+    Raises
+    ------
+    UsageError
+        E605 or E606, with all findings at once.
+    """
+    r = Reader(parse(text, origin), origin)
+    r.known(r.data, TOP, "")
+    if r.data.get("schema") != 1:
+        r.wrong("schema", f"this version reads schema 1, the file says {r.data.get('schema')!r:.40}")
+    for key, value in r.sources.items():
+        if not isinstance(value, str) or not value.strip():
+            r.wrong(f"sources.{key}", "expected the publication as text")
+    notes = r.data.get("notes", [])
+    if not isinstance(notes, list) or not all(isinstance(n, str) for n in notes):
+        r.wrong("notes", "expected a list of texts")
+        notes = []
+    bits, memory, encodings = read_encodings(r)
+    state = r.table(r.data, "state", "", needed=False)
+    r.known(state, ("per_core", "per_neuron"), "state")
+    power = r.table(r.data, "power", "", needed=False)
+    r.known(power, POWERS, "power")
+    apart = r.table(r.data, "apart", "", needed=False)
+    costs = read_costs(r)
+    core, chip = r.limits("core", CORE_RESOURCES), r.limits("chip", CHIP_RESOURCES)
+    if core.get("neurons", Quantity(None, "1", "estimated", "?")).value is None:
+        r.wrong("core.neurons", "must be known: the mapper cannot do without it")
+    target = Target(
+        name=r.text(r.data, "name"), title=r.text(r.data, "title"), technology=r.text(r.data, "technology"),
+        digest=hashlib.sha256(text).hexdigest(), notes=tuple(notes), fabric=read_fabric(r), core=MappingProxyType(core),
+        chip=MappingProxyType(chip), max_delay=r.quantity(r.data.get("delay"), "delay", "1", whole=True),
+        weight_bits=bits, memory=memory, encodings=encodings,
+        state_per_core=r.count(state, "per_core", "state", "B", 0) if "per_core" in state else None,
+        state_per_neuron=r.count(state, "per_neuron", "state", "B", 0) if "per_neuron" in state else None,
+        costs=costs, power=MappingProxyType({k: r.quantity(v, f"power.{k}", "W") for k, v in power.items()}),
+        apart=MappingProxyType({k: r.quantity(v, f"apart.{k}", "W") for k, v in apart.items()}),
+        step=read_step(r, [c.name for c in costs]), support=MappingProxyType(read_support(r)),
+    )  # fmt: skip
+    r.fail()
+    return target

@@ -1,0 +1,331 @@
+"""Every code that an error, a warning or a note carries, explained: what ``spikeport explain CODE`` shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spikeport.ir.diagnostics import Diagnostic, UsageError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a code means and what helps.
+
+    Parameters
+    ----------
+    code, title, text : str
+        The code; a line; a few sentences with a remedy.
+    """
+
+    code: str
+    title: str
+    text: str
+
+
+#: The first digit says what a code is about.
+FAMILIES = {
+    "0": "import of models", "1": "structure of graphs", "2": "shapes", "3": "semantics and execution profiles",
+    "4": "capacity of targets", "5": "backends and what they lack", "6": "usage and inputs", "7": "artifacts (.spk)",
+    "8": "runs", "9": "passes, and our own bugs",
+}  # fmt: skip
+
+_TABLE: tuple[tuple[str, str, str], ...] = (
+    ("E001", "not a readable .nir file",
+     "The file is missing, is not HDF5, or has no NIR graph in it. A .nir file is what nir.write writes: check the "
+     "path, or export the model anew."),
+    ("E002", "a .nir file that is too large",
+     "The file holds, or unpacks to, more than the limits allow; a small file that unpacks to gigabytes is an attack "
+     "or damage. Split the network, or write the file without compression."),
+    ("E003", "something in a .nir file that NIR does not have",
+     "Links, external data, exotic types or filters are never followed. Write the file again with nir.write."),
+    ("E004", "a node of a .nir file lacks a field, or has one too many",
+     "Every NIR primitive has a fixed list of fields. Export with a current version of the framework's exporter."),
+    ("E005", "a field of a .nir file has the wrong type",
+     "A parameter must be a number or an array of numbers, a shape or stride whole numbers. Export the model anew."),
+    ("E006", "an unknown node type",
+     "The file names a primitive that NIR 1.0.8 does not have. Replace the layer by one that NIR has before exporting."),
+    ("E007", "nested graphs that cannot be flattened",
+     "The edges do not say how an inner graph is connected, or two nodes get the same path. Give every inner graph an "
+     "Input and an Output, and every node a name of its own."),
+    ("E008", "metadata that spikeport did not write",
+     "The file's spikeport metadata does not parse or does not belong to this graph. Remove it, or import the model "
+     "from its source."),
+    ("E009", "an edge stands in the file twice",
+     "NIR connects two nodes once; the copy was ignored. Nothing to do if that is meant; otherwise sum through a "
+     "second node."),
+    ("E010", "a missing field was filled in",
+     "Older files leave v_reset or w_in out; NIR's own default (0 and 1) was taken. Check that it is what the model "
+     "was trained with."),
+    ("E011", "parameters were widened to the population",
+     "The file gives one number where every neuron has its own; the shape that follows from the layers around was "
+     "taken. Export with a current exporter to be rid of this."),
+    ("E012", "a batch axis was taken off",
+     "The file's Input (or a population) has a leading axis of 1, and the layers behind only fit without it. Export "
+     "with shapes that leave the batch out."),
+    ("E013", "the axes of a Flatten were shifted",
+     "They counted a batch axis, which NIR does not have, and only the shifted reading fits the layer behind. Export "
+     "with start_dim one lower."),
+    ("E014", "the input size of a convolution was filled in",
+     "The file leaves input_shape out; it follows from the layers in front. Export with a current exporter to be rid "
+     "of this."),
+    ("E015", "the shape of an Output was mended",
+     "The file states another shape than the layer in front gives; that layer's was taken. Check that nothing is "
+     "missing between them."),
+    ("E016", "metadata that no longer fits the graph",
+     "Another tool changed the file after spikeport wrote it, so part of its metadata was dropped. Import the model "
+     "from its source if the lost part (profile, exact decays) matters."),
+    ("E017", "the size of a population has two readings",
+     "Its parameters are single numbers, and the only shape around may count neurons or time steps. Write the "
+     "parameters with the population's full shape."),
+    ("E020", "a layer that has no counterpart",
+     "The module contains a class that a spiking graph cannot express. Replace it by a supported layer, or fold it "
+     "before import."),
+    ("E021", "a layer with an option that cannot be expressed",
+     "The class is supported, this option of it is not; the message says which value is. Set it so and retrain or "
+     "fold."),
+    ("E022", "a module that cannot be traced",
+     "torch.fx could not follow the forward (branches on data, unknown calls), or the argument is no torch.nn.Module. "
+     "Write the forward of one time step as straight calls of layers."),
+    ("E023", "a function in the forward that a spiking graph cannot say",
+     "Only sums, products with constants, flattening and layers are nodes. Move the rest out of the network (decoding, "
+     "for instance)."),
+    ("E024", "the input's shape does not follow from the module",
+     "A convolution fixes no image size. Give it: from_torch(module, input_shape=(1, 28, 28)), or --input-shape "
+     "1,28,28."),
+    ("E025", "a loop over time that is not the same in each step",
+     "Every step must read its own input, run every layer once and return the same values. Move initialisation out of "
+     "the loop."),
+    ("E026", "a neuron's state is used in a way that no graph says",
+     "States may only be handed on to the same neuron's next step; the network's signals are spikes. Return the "
+     "spikes, or make the layer a non-spiking readout."),
+    ("E027", "shapes of a module that do not fit",
+     "A layer cannot take what the layer in front of it gives. Check input_shape (without batch and time) and the "
+     "layer's sizes."),
+    ("E028", "neurons of several libraries in one module",
+     "Their conventions of time differ, so no single profile holds. Use one library's neurons."),
+    ("E080", "your model function raised an error",
+     "FILE.py:FUNCTION runs your own code, and it failed; the message has the exception and the line. Try it alone: "
+     "python -c 'import FILE; FILE.FUNCTION()'."),
+    ("E081", "your model function returned something else than a model",
+     "FUNCTION takes no arguments and returns a torch module, (module, input shape) or a spikeport Graph."),
+    ("E101", "an edge to nowhere",
+     "The edge names a node that is not in the graph. Remove it, or add the node."),
+    ("E102", "no input",
+     "A graph needs an Input node in front of its first layer: that is where values enter."),
+    ("E103", "no output",
+     "A graph needs an Output node behind its last layer: that is what a run gives back."),
+    ("E104", "a node that nothing reaches",
+     "No input leads to the node, so it would compute nothing. Connect it or remove it."),
+    ("E105", "a node that reaches no output",
+     "It still runs, costs energy and can be recorded. The pass `dead` (-O 2) removes such nodes."),
+    ("E106", "a loop without state",
+     "A loop through stateless nodes only has no value: each depends on itself at once. Put a neuron in it, or a delay "
+     "on an edge."),
+    ("E107", "a path that cannot be used",
+     "Paths name arrays, files and options. Use letters, digits, dots, dashes, underscores."),
+    ("E108", "an edge into an input or out of an output",
+     "Connect the layer behind the Input, or in front of the Output, instead."),
+    ("E109", "the order of a sum is open",
+     "Floating-point sums depend on their order, so the edges into a node carry different ranks. Give each its own."),
+    ("E110", "a delay outside 0 to 4096 steps",
+     "Shorten it, or choose a larger dt; longer lines are not simulated."),
+    ("E201", "a layer cannot take its input",
+     "The layer's parameters and the shape that reaches it clash; the message has both. Mend the layer or the one in "
+     "front."),
+    ("E202", "a shape that does not follow",
+     "No parameter and no input fixes the shape of this node. Give input_shape, or parameters of full shape."),
+    ("E203", "two shapes clash",
+     "A node takes one shape and gets another. Usually a Flatten is missing or a size is wrong."),
+    ("E301", "NaN or infinity in parameters",
+     "The layer cannot compute with them. Retrain or repair it: a diverged training run is the usual cause."),
+    ("E302", "a time constant or delay below zero",
+     "Time constants are above 0, delays 0 or more. The file is wrong, or counts something else in this field."),
+    ("E303", "dt and a time constant do not fit",
+     "Euler's decay is 1 - dt/tau, which is not above 0 when dt >= tau. State the dt of the training: --profile "
+     "snntorch,dt=1e-3; for time constants counted in steps, dt=1."),
+    ("E304", "a delay that is no whole number of steps",
+     "Delays are integers in steps. Choose a dt that divides them."),
+    ("E305", "a reset above the threshold",
+     "The neuron would spike in every step from the first spike on. Mend v_reset or v_threshold."),
+    ("E306", "parameters of another type than numbers",
+     "Parameters are integers or floats up to 64 bits. Convert booleans, complex and text before export."),
+    ("E307", "a recurrent affine that also feeds forward",
+     "At step 0 its bias would act in the loop and nowhere else, which one node cannot do. Give its edges delays, or "
+     "set bias_at_0=no."),
+    ("E308", "a loop without delay",
+     "Some edge of a loop must wait a step: feedback=1 in the profile, or a delay on an edge."),
+    ("E309", "division by a threshold that is not above zero",
+     "multi_subtract divides the membrane by the threshold. Use reset=subtract, or mend the threshold."),
+    ("E313", "almost no leak",
+     "The time constant is more than 10,000 steps. Probably the file counts tau in steps or milliseconds: state dt=1, "
+     "or dt in the file's unit."),
+    ("E330", "the execution profile is not stated",
+     "A graph of differential equations leaves dt, integration, reset and delays open, and each choice gives other "
+     "spikes. Name the framework that trained the model: --profile snntorch:subtract, or profile='norse'."),
+    ("E331", "an unknown profile",
+     "Named profiles are exact, snntorch, norse, sinabs, rockpool, spyx, nengo, spikingjelly, spinnaker2 and "
+     "lava_float; fields are set behind them: norse:zero,dt=1e-3."),
+    ("E332", "a profile field or value that is not known",
+     "Fields are written field=value, for one node @PATH:field=value. The message lists what the field takes."),
+    ("E333", "a reset that the framework does not have",
+     "Choose one of the framework's own, or set the field itself: reset=to_zero."),
+    ("E334", "the profile names a node that is not there",
+     "An override @PATH:field=value must name a node of the graph. `spikeport inspect MODEL` lists the paths."),
+    ("E335", "the profile given replaces the model's own",
+     "The model states a profile, and another was given: the given one is used. Leave --profile out to run the model "
+     "as trained."),
+    ("E336", "a compiled program carries another profile",
+     "Profile and arithmetic are fixed when a program is compiled, since scales and delays depend on them. Leave "
+     "--profile out, or compile anew."),
+    ("E401", "a layer that cannot be split to fit",
+     "Even the smallest piece of a layer exceeds a limit of a core. The message has the need and the limit: make the "
+     "layer narrower, its fan-in smaller, or choose another target."),
+    ("E402", "more chips than allowed",
+     "The network takes more chips than --chips allows. Leave it out for as many as it takes, or shrink the network."),
+    ("E403", "a delay longer than the chip's",
+     "Shorten the delay, choose a larger dt, or put relay neurons in between."),
+    ("E404", "a core or chip that holds too much",
+     "A limit of the target is exceeded by this mapping. Compile anew for this target."),
+    ("E405", "routing tables that may not fit",
+     "Uncompressed, the routing table exceeds the chip's. Compression may still make it fit; a placement with less "
+     "spread needs fewer entries."),
+    ("E406", "too many ways between two populations",
+     "Stateless nodes fork and join so often that the connections cannot be listed. Merge some of the layers between "
+     "the two."),
+    ("E500", "a backend is not available",
+     "Its packages are missing or broken; the message has the command that installs them. `spikeport doctor` shows "
+     "all."),
+    ("E501", "an arithmetic that the backend does not run",
+     "Choose one that it lists under `spikeport backends`, with --arith."),
+    ("E510", "a connection that the arithmetic or profile cannot express",
+     "Integer weights need one population behind each connection, and a bias at the membrane a neuron right behind it. "
+     "Run with --arith float64, or restructure the layer."),
+    ("E520", "the target lacks a construct",
+     "The chip has no such neuron feature and no exact rewriting of it. `spikeport targets NAME` lists what it has; "
+     "train with another reset, or choose another target."),
+    ("E521", "a construct is rewritten exactly",
+     "The chip does it by other means with the same spikes. Nothing to do."),
+    ("E590", "a graph that NIR cannot write",
+     "A path or a parameter has no form in NIR or HDF5. Rename the node or give full shapes."),
+    ("E601", "an unknown backend",
+     "`spikeport backends` lists those that are installed; outside packages add their own."),
+    ("E602", "an unknown code",
+     "Codes look like E203. The message lists those of the same family."),
+    ("E603", "an unknown arithmetic",
+     "Choose float64, float32 or spinnaker2; others come with their targets."),
+    ("E604", "an unknown target",
+     "`spikeport targets` lists the names; the path of a .toml file is a target too."),
+    ("E605", "a target's file that cannot be read",
+     "Start from a copy of a shipped TOML file, and keep it below a megabyte."),
+    ("E606", "a target's file that breaks the schema",
+     "Every number needs value, unit, class and source; every construct a line. The message names each key."),
+    ("E609", "compare was given the wrong things",
+     "Either two results, `spikeport compare A.npz B.npz`, or a model in two backends, `spikeport compare MODEL "
+     "--backends engine,reference --input X`."),
+    ("E610", "arrays that cannot be read",
+     "Inputs and results are .npy or .npz files of numbers. Write them with numpy.save or numpy.savez; pickled objects "
+     "are never loaded."),
+    ("E611", "an array of the wrong type",
+     "Integers, booleans and floats up to 64 bits are taken. Convert with x.astype('float32')."),
+    ("E612", "an input of the wrong shape",
+     "X is (steps, *shape) or (samples, steps, *shape) by the Input node's shape, with --encode (samples, *shape). The "
+     "message has both shapes: reshape, for instance x[:, None]."),
+    ("E613", "NaN or infinity in the input",
+     "One such value poisons every membrane behind it. Clean the data: numpy.nan_to_num(x)."),
+    ("E614", "inputs by the wrong names",
+     "A model with several inputs takes an .npz with one array for each Input node's path."),
+    ("E615", "an encoding that cannot be",
+     "--encode takes constant, rate or latency, with --steps; rate and latency want values from 0 to 1. Scale first: x "
+     "/ 255."),
+    ("E616", "steps or samples that cannot be",
+     "A run needs at least one sample and one step, and all inputs the same number of both."),
+    ("E617", "arrays that are too large",
+     "The file holds more than a run reads at once. Split the samples over several files."),
+    ("E618", "the model is compiled already",
+     "A .spk is the result of compile. Compile the .nir or module that it came from."),
+    ("E619", "not the result of a run",
+     "compare takes what `spikeport run -o` writes: arrays spikes/PATH, out/PATH, v/PATH."),
+    ("E620", "a compiled program carries another arithmetic",
+     "Leave --arith out, or compile the model anew with it."),
+    ("E621", "a compiled program carries another target",
+     "Leave --target out, or compile the model anew for it."),
+    ("E622", "a node to record that is not there",
+     "`spikeport inspect` lists the paths. A pass may have removed the node: compile with -O 0 to keep all."),
+    ("E630", "not a model",
+     "A model is a .nir, a .spk, or FILE.py:FUNCTION that builds a torch module."),
+    ("E631", "a file that cannot be written",
+     "Choose a file in a folder that is there and writable. What was there before is untouched."),
+    ("E632", "not a report",
+     "`spikeport report` takes what `spikeport run --report` writes. The message names what breaks the schema."),
+    ("E640", "an unknown mapper",
+     "Choose one of those that the message lists."),
+    ("E641", "a number of chips that cannot be",
+     "Give at least 1, or leave --chips out for as many as it takes."),
+    ("E642", "rates that cannot be priced",
+     "A stated rate names an input or spiking layer, and lies between 0 and one spike a step; samples and steps are at "
+     "least 1."),
+    ("E643", "a report of another version",
+     "This spikeport reads reports of its own format. Run again with --report R.json."),
+    ("E644", "a price for another target than the program's",
+     "A price needs the mapping: compile the model for that target first."),
+    ("E690", "a .nir file that cannot be written",
+     "Choose a file in a folder that is there and writable."),
+    ("E701", "not a readable .spk",
+     "The file is missing, cut off, or no zip. Copy it again, or compile the model anew."),
+    ("E702", "an unsafe or oversized member",
+     "Names that lead elsewhere, duplicates, links, encryption, compression and excess size have no place in a .spk. "
+     "Do not use a file from that source; compile the model anew."),
+    ("E703", "a wrong manifest",
+     "The file is no .spk, or of another format version. Compile anew, or use the spikeport that wrote it."),
+    ("E704", "members that are missing, extra or altered",
+     "The SHA-256 of a member is not what the manifest lists. The file is damaged or was edited: compile the model "
+     "anew."),
+    ("E705", "a bad array in a .spk",
+     "Only plain finite numbers are stored, with a header that matches their bytes. Compile anew."),
+    ("E706", "bad JSON in a .spk",
+     "Duplicate keys, NaN, excess depth or size are refused before anything is built. Compile anew."),
+    ("E707", "a .spk that contradicts itself",
+     "An index points outside of what it points at, or a value is none that this version writes. Compile the model "
+     "anew."),
+    ("E708", "a .spk whose graph does not verify",
+     "The graph inside breaks the rules that every model has to keep; the message has their codes. Compile the model "
+     "anew."),
+    ("E801", "a backend failed",
+     "It ended with an exception that it did not explain. Report it to its authors with the message."),
+    ("E802", "not enough memory",
+     "Run fewer samples at once, fewer steps, or record less (--record, --record-state)."),
+    ("E803", "the run took too long",
+     "It did not end within --timeout. Give more time, fewer samples, or a faster backend."),
+    ("E811", "a run that cannot be priced",
+     "The backend did not count the events of a layer. Run it on one that counts: engine or reference."),
+    ("E901", "an unknown pass",
+     "`spikeport passes` lists what there is."),
+    ("E902", "a pipeline that cannot be read",
+     "It is written name{option=value,option=value},name: canonicalise,dead{keep=probe}."),
+    ("E903", "an option of a pass that cannot be",
+     "`spikeport passes` lists every pass with its options and their types."),
+    ("E904", "an unknown optimisation level",
+     "-O takes 0, 1 or 2; none of them changes a recorded bit."),
+    ("E905", "a pass failed or broke the graph",
+     "That is a bug of ours, never yours. Report it; -O 0 compiles without passes."),
+    ("E999", "a bug in spikeport",
+     "Something happened that should not. Report it with the traceback file that the message names."),
+)  # fmt: skip
+
+#: Every code by itself.
+CODES: dict[str, Explanation] = {code: Explanation(code, title, text) for code, title, text in _TABLE}
+
+
+def explanation(code: str) -> Explanation:
+    """Return the explanation of *code*; raise UsageError E602 for one that is not there.
+
+    >>> explanation("e330").title
+    'the execution profile is not stated'
+    """
+    wanted = code.strip().upper()
+    if wanted not in CODES:
+        family = FAMILIES.get(wanted[1:2], "") if wanted[:1] == "E" else ""
+        inside = [c for c in CODES if c[1:2] == wanted[1:2]] if family else []
+        hint = f"codes about {family}: {', '.join(inside)}" if inside else "codes look like E203"
+        raise UsageError(Diagnostic("E602", code, f"there is no code {code!r}{did_you_mean(wanted, CODES)}", hint))
+    return CODES[wanted]

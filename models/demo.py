@@ -1,0 +1,121 @@
+"""The demo: a trained network on three chips, from file to spikes, accuracy, energy and time.
+
+``make demo`` runs it, or ``python -m spikeport.models.demo``. Standard output carries the result, standard error the talk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spikeport.models import digits_conv
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from spikeport import Report
+
+MODEL = Path(__file__).with_name("digits_conv.nir")
+TARGETS = ("loihi1", "loihi2", "spinnaker1")
+
+NEXT = """\
+What to try next:
+  {command} inspect {model}
+      the layers, and the profile that says what a step is
+  {command} check {model} --target loihi2
+      what stands in the way of a chip, before compiling
+  {command} compile {model} --target loihi2 -o digits.spk
+      the mapped network as one file, to run and to hand on
+  {command} targets loihi1
+      every number of a chip, with unit, class and source
+  {command} check YOUR.py:FUNCTION --target loihi1
+      a network of your own: FUNCTION returns your torch module
+In Python: spikeport.from_torch(module, input_shape=(1, 28, 28)), spikeport.compile, spikeport.run."""
+
+
+def interval(correct: int, total: int, z: float = 1.959964) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a proportion (E. B. Wilson, J. Am. Stat. Assoc. 22, 1927)."""
+    p, n = correct / total, total
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return middle - half, middle + half
+
+
+def score(counts: np.ndarray, labels: np.ndarray) -> str:
+    """Return accuracy, its 95 % interval and the ties as a text; *counts* has the shape (samples, 10)."""
+    chosen, ties = digits_conv.winners(counts)
+    correct, total = int((chosen == labels).sum()), len(labels)
+    low, high = interval(correct, total)
+    return (
+        f"{correct} of {total} correct ({correct / total:.2%}, 95 % interval {low:.1%} to {high:.1%}; "
+        f"{ties} ties, given to the lowest class)"
+    )
+
+
+def _near(path: Path) -> str:
+    """Return *path* as it is written from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def run_on(target: str, images: np.ndarray, backend: str) -> tuple[np.ndarray, Report]:
+    """Compile the network for *target* and run it on *images* with a progress bar.
+
+    Returns
+    -------
+    counts : ndarray, shape (samples, 10)
+        Output spikes of each sample.
+    report : Report
+        What that costs on the chip.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    import spikeport
+
+    program = spikeport.compile(MODEL, target)
+    columns = (TextColumn("{task.description:24s}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"images on {target}", total=len(images))
+        result = spikeport.run(
+            program, digits_conv.encode(images), backend=backend,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    return result.out["output"].sum(axis=1), result.report
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the network on all targets; print accuracy, the reports side by side, and what to try next."""
+    parser = argparse.ArgumentParser(description="Compile a trained network for three chips, run it and price it.")
+    parser.add_argument("--backend", default="engine", help="who runs it (default: %(default)s)")
+    parser.add_argument("--samples", type=int, default=None, help="test images, from the first (default: all 899)")
+    options = parser.parse_args(arguments)
+
+    import spikeport
+
+    _, _, images, labels = digits_conv.split()
+    images, labels = images[: options.samples], labels[: options.samples]
+    print(
+        f"{MODEL.name}: a convolutional spiking network of 874 neurons, trained with snnTorch on handwritten digits.\n"
+        f"{len(labels)} images that it has not seen, {digits_conv.STEPS} steps each.\n",
+        file=sys.stderr,
+    )
+    reports, scores = [], {}
+    for target in TARGETS:
+        counts, report = run_on(target, images, options.backend)
+        scores[target] = score(counts, labels)
+        reports.append(report)
+    print("Accuracy")
+    for target, text in scores.items():
+        print(f"  {target:12s} {text}")
+    print()
+    print(spikeport.format_reports(reports))
+    print("\n" + NEXT.format(command=_near(Path(sys.executable).with_name("spikeport")), model=_near(MODEL)), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

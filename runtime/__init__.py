@@ -1,0 +1,1 @@
+"""Running, pricing, reporting, comparing, storing: what a user calls."""

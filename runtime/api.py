@@ -1,0 +1,308 @@
+"""The Python API: load, check, compile, run, compare. ``import spikeport`` offers all of it.
+
+>>> import numpy as np
+>>> import spikeport
+>>> from spikeport.ir.graph import Edge, Graph, Node
+>>> from spikeport.ir.ops import LIF, Affine, Input, Output
+>>> lif = LIF(tau=np.array([2e-3]), r=np.ones(1), v_leak=np.zeros(1), v_threshold=np.full(1, 0.1), v_reset=np.zeros(1))
+>>> graph = Graph(
+...     [Node("in", Input((1,))), Node("fc", Affine(np.ones((1, 1)), np.zeros(1))),
+...      Node("lif", lif), Node("out", Output((1,)))],
+...     [Edge("in", "fc"), Edge("fc", "lif"), Edge("lif", "out")],
+... )
+>>> result = spikeport.run(graph, np.ones((10, 1)), backend="reference", profile="norse")
+>>> result.out["out"][:, 0].astype(int).tolist()
+[0, 0, 1, 0, 0, 1, 0, 0, 1, 0]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikeport.compiler.driver import lower
+from spikeport.compiler.passes.base import Evaluator
+from spikeport.ir.diagnostics import Diagnostic, ProfileError, SpikeportError, UsageError, VerifyError
+from spikeport.ir.profile import Profile
+from spikeport.ir.profiles import missing_profile, parse_profile, same_timing
+from spikeport.ir.program import Program
+from spikeport.ir.verify import findings
+from spikeport.runtime.batches import Progress
+from spikeport.runtime.compare import Comparison, compare
+from spikeport.runtime.files import read_arrays
+from spikeport.runtime.inputs import only_shape, prepare_inputs
+from spikeport.runtime.model import Model, from_torch, load
+from spikeport.runtime.session import RunResult, chip_of, compare_programs, run_program, selected
+
+if TYPE_CHECKING:
+    from spikeport.hw_profiles.target import Target
+
+__all__ = [
+    "CheckResult", "Comparison", "Model", "RunResult", "check", "compare", "compare_backends", "compile", "from_torch", "load",
+    "run", "stated_profile",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckResult:
+    """What `check` found.
+
+    Parameters
+    ----------
+    diagnostics : tuple of Diagnostic
+        All findings: errors, warnings and notes.
+    program : Program or None
+        The mapped model, where nothing stands in the way.
+    exit_code : int
+        What the command line answers with: 0, or that of the first kind of error.
+    """
+
+    diagnostics: tuple[Diagnostic, ...]
+    program: Program | None
+    exit_code: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether the model can be compiled for the target."""
+        return self.exit_code == 0
+
+
+def check(model: Any, target: Target | str | None = None, profile: Profile | str | None = None) -> CheckResult:
+    """Return all that speaks against compiling *model* for *target*, without raising.
+
+    Parameters
+    ----------
+    model : path, Graph, Model, Program or torch.nn.Module
+        As for `load`.
+    target : Target, str or None
+        Chip; None checks the model alone.
+    profile : Profile, str or None
+        Time semantics; None takes the model's own.
+    """
+    found: list[Diagnostic] = []
+    try:
+        model = load(model)
+        found += model.diagnostics
+        stated = _settled(model, profile, None, target)[0]
+        if stated is None and model.graph.profile is None:
+            # The structure can be judged without a profile: say all at once.
+            kind = ProfileError
+            found += findings(model.graph)
+            if any(d.severity == "error" for d in found):
+                kind = VerifyError  # type: ignore[assignment]
+            return CheckResult((*missing_profile().diagnostics, *found), None, kind.exit_code)
+        if model.program is not None and (target is None or _name(target) == model.program.target):
+            program = model.program
+            _check_limits(program)
+        else:
+            program = lower(model.graph, target, stated)
+        return CheckResult((*found, *_warnings(program)), program, 0)
+    except SpikeportError as error:
+        return CheckResult((*error.diagnostics, *found), None, error.exit_code)
+
+
+def compile(
+    model: Any, target: Target | str | None, profile: Profile | str | None = None, *, opt: int = 1, passes: str | None = None,
+    data: Any = None, seed: int = 0, chips: int | None = None, arith: str | None = None, keep: tuple[str, ...] = (),
+    evaluator: Evaluator | None = None,
+) -> Program:  # fmt: skip
+    """Return *model* mapped on *target*, ready to run, to store (`save_artifact`) or to price.
+
+    Parameters
+    ----------
+    model : path, Graph, Model or torch.nn.Module
+        As for `load`.
+    target : Target, str or None
+        Chip; None for a program that is only to be simulated.
+    profile : Profile, str or None
+        Time semantics; None takes the model's own.
+    opt : {0, 1, 2}
+        Level of clean-ups; none changes a recorded bit.
+    passes : str or None
+        Pipeline in place of the level's, such as ``"canonicalise,dead{keep=probe}"``.
+    data : path, array or Mapping, optional
+        Calibration input, for passes that need it.
+    seed : int
+        For passes that draw random numbers.
+    chips : int or None
+        Chips to spread over; None for as many as it takes.
+    arith : str or None
+        Number system; None is float64.
+    keep : tuple of str
+        Paths that must stay, since they will be recorded.
+    evaluator : Evaluator or None
+        For passes that need a run.
+
+    Raises
+    ------
+    UsageError, ProfileError, ImportModelError, VerifyError, PassError, CapacityError
+        See ``spikeport explain CODE``.
+    """
+    model = load(model)
+    if model.program is not None:
+        raise UsageError(
+            Diagnostic(
+                "E618", model.source, "this model is compiled already", "compile the .nir or the module that it came from"
+            )
+        )
+    calibration = None if data is None else prepare_inputs(data, model.graph).values
+    return lower(
+        model.graph, target, profile, arithmetic=arith or "float64", opt=opt, passes=passes, chips=chips, keep=keep,
+        data=calibration, seed=seed, evaluator=evaluator,
+    )  # fmt: skip
+
+
+def run(
+    model: Any, inputs: Any, backend: str = "engine", target: Target | str | None = None, profile: Profile | str | None = None,
+    arith: str | None = None, *, steps: int | None = None, encode: str | None = None, seed: int = 0,
+    record: tuple[str, ...] | str = (), record_state: bool = False, chips: int | None = None,
+    progress: Progress | None = None,
+) -> RunResult:  # fmt: skip
+    """Run *model* on *inputs*.
+
+    Parameters
+    ----------
+    model : path, Graph, Model, Program or torch.nn.Module
+        As for `load`, or what `compile` returned.
+    inputs : path, array or Mapping[str, array]
+        (steps, *shape) or (samples, steps, *shape); see `spikeport.runtime.inputs.prepare_inputs`.
+    backend : str
+        Who runs it; ``spikeport backends`` lists them.
+    target : Target, str or None
+        Chip to price for. A compiled program has its own.
+    profile : Profile, str or None
+        Time semantics; None takes the model's own. Naming another than a compiled program's is an error.
+    arith : str or None
+        Number system; None takes the program's, or the backend's default.
+    steps, encode, seed
+        See `prepare_inputs`; the seed also goes to the backend.
+    record : tuple of str or "all"
+        Nodes to keep beside the outputs; ``"all"`` is every neuron population.
+    record_state : bool
+        Whether to keep membranes too.
+    chips : int or None
+        Chips to spread over.
+    progress : callable, optional
+        Called with (samples done, samples in all).
+
+    Returns
+    -------
+    RunResult
+        ``spikes``, ``out`` and ``v`` by path, with the leading axes of *inputs*; ``report`` with the prices.
+
+    Raises
+    ------
+    UsageError, ProfileError, ImportModelError, VerifyError, CapacityError, UnsupportedError, BackendUnavailable, RunError
+        See ``spikeport explain CODE``.
+    """
+    from spikeport.backends.registry import get_backend
+
+    inputs = read_arrays(inputs) if isinstance(inputs, (str, Path)) else inputs
+    model = load(model, like=only_shape(inputs))
+    runner = get_backend(backend)
+    settled, number = _settled(model, profile, arith, target)
+    if model.program is not None and (target is None or _name(target) == model.program.target):
+        program = model.program
+    else:
+        # Without a target the model runs as it is; with one, as `compile` would have it, recorded nodes kept.
+        keep = selected(model.graph, record)
+        opt = 0 if target is None else 1
+        program = lower(
+            model.graph, target, settled, arithmetic=number or runner.arithmetics[0], opt=opt, chips=chips, keep=keep
+        )
+    given = prepare_inputs(inputs, program.graph, steps=steps, encode=encode, seed=seed)
+    chip = chip_of(program, target)  # before the run: a price that cannot be had is said at once
+    return run_program(
+        program, given, runner, record=record, record_state=record_state, seed=seed, target=chip, progress=progress
+    )
+
+
+def compare_backends(
+    model: Any, inputs: Any, backends: tuple[str, ...] = ("engine", "reference"), *, profile: Profile | str | None = None,
+    arith: str | None = None, steps: int | None = None, encode: str | None = None, seed: int = 0,
+) -> Comparison:  # fmt: skip
+    """Run *model* in two backends on the same input and compare all spikes, outputs and membranes.
+
+    Raises
+    ------
+    UsageError
+        E609 unless exactly two backends are named; otherwise as `run`.
+    """
+    from spikeport.backends.registry import get_backend
+
+    inputs = read_arrays(inputs) if isinstance(inputs, (str, Path)) else inputs
+    model = load(model, like=only_shape(inputs))
+    if len(backends) != 2:
+        raise UsageError(
+            Diagnostic("E609", "--backends", f"{len(backends)} backends named, two are compared", "--backends A,B")
+        )
+    runners = [get_backend(name) for name in backends]
+    settled, number = _settled(model, profile, arith, None)
+    shared = [a for a in runners[0].arithmetics if a in runners[1].arithmetics] or [*runners[0].arithmetics]
+    program = model.program or lower(model.graph, None, settled, arithmetic=number or shared[0], opt=0)
+    given = prepare_inputs(inputs, program.graph, steps=steps, encode=encode, seed=seed)
+    return compare_programs(program, given, runners, seed=seed)
+
+
+def stated_profile(model: Model, given: Profile | str | None = None) -> Profile | None:
+    """Return the profile that a run of *model* would use, or None where nobody states one."""
+    return _settled(model, given, None, None)[0] or model.profile
+
+
+def _settled(
+    model: Model, profile: Profile | str | None, arith: str | None, target: Target | str | None
+) -> tuple[Profile | None, str | None]:
+    """Return the profile and arithmetic that are named, held against those that a compiled program carries.
+
+    Raises
+    ------
+    ProfileError
+        E336 where the program carries another profile.
+    UsageError
+        E620 for another arithmetic, E621 for another target.
+    """
+    named = None if profile is None else parse_profile(profile)
+    program = model.program
+    if program is None:
+        return named, arith
+    if named is not None and not same_timing(named, program.profile):
+        raise ProfileError(
+            Diagnostic("E336", model.source, f"the program was compiled with the profile {program.profile}, {named} was given",
+                       "leave the profile out, or compile the model anew")
+        )  # fmt: skip
+    if arith is not None and arith != program.arithmetic:
+        raise UsageError(
+            Diagnostic("E620", model.source, f"the program was compiled for {program.arithmetic}, {arith} was given",
+                       "leave --arith out, or compile the model anew")
+        )  # fmt: skip
+    if target is not None and program.target and _name(target) != program.target:
+        raise UsageError(
+            Diagnostic("E621", model.source, f"the program was compiled for {program.target}, {_name(target)} was given",
+                       "leave --target out, or compile the model for the other one")
+        )  # fmt: skip
+    return program.profile, program.arithmetic
+
+
+def _name(target: Target | str) -> str:
+    if isinstance(target, str):
+        from spikeport.hw_profiles.target import load_target
+
+        target = load_target(target)
+    return target.name
+
+
+def _check_limits(program: Program) -> None:
+    if program.target:
+        from spikeport.hw_profiles.target import load_target
+        from spikeport.ir.diagnostics import CapacityError, UnsupportedError, fail_on_errors
+
+        found = load_target(program.target).check(program)
+        fail_on_errors(CapacityError, [d for d in found if d.code.startswith("E4")])
+        fail_on_errors(UnsupportedError, found)
+
+
+def _warnings(program: Program) -> tuple[Diagnostic, ...]:
+    stored: tuple[Mapping[str, Any], ...] = (*program.notes.get("warnings", ()), *program.notes.get("mapping", ()))
+    return tuple(Diagnostic(**{k: d[k] for k in ("code", "path", "message", "hint", "facts", "severity")}) for d in stored)

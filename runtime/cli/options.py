@@ -1,0 +1,59 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="A .nir, a .spk, or FILE.py:FUNCTION that builds a torch module (runs your code)."),
+]
+TargetName = Annotated[
+    str | None, typer.Option("--target", "-t", metavar="T", help="Chip: a name of `spikeport targets`, or a .toml file.")
+]
+NeededTarget = Annotated[
+    str, typer.Option("--target", "-t", metavar="T", help="Chip: a name of `spikeport targets`, or a .toml file.")
+]
+ProfileText = Annotated[
+    str | None,
+    typer.Option(
+        "--profile", "-p", metavar="P", help="Execution profile NAME[:RESET][,field=value], where the model states none."
+    ),
+]
+InputShape = Annotated[
+    str | None, typer.Option(metavar="N,N,...", help="Input shape of a torch module that does not fix it, such as 1,28,28.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything that draws random numbers.", min=0)]
+Chips = Annotated[int | None, typer.Option(help="Chips to spread over; by default as many as it takes.", min=1)]
+Arithmetic = Annotated[
+    str | None,
+    typer.Option("--arith", metavar="A", help="Number system, float64 | float32 | ...; by default the backend's first."),
+]
+Steps = Annotated[
+    int | None, typer.Option(help="Steps to run: beyond X zeros are appended, below it is cut. Needed with --encode.", min=1)
+]
+Encode = Annotated[
+    str | None,
+    typer.Option(metavar="CODE", help="constant | rate | latency: X is (samples, *shape), values 0 to 1 for the last two."),
+]
+
+
+def parse_shape(text: str | None) -> tuple[int, ...] | None:
+    """Return the shape written as ``1,28,28``."""
+    if text is None:
+        return None
+    try:
+        shape = tuple(int(part) for part in text.replace("x", ",").split(","))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise typer.BadParameter(f"{text!r} is no shape; write such as 1,28,28", param_hint="--input-shape")
+    return shape
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    """Return the parts of a comma-separated list."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

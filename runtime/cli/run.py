@@ -1,0 +1,131 @@
+"""``spikeport run``."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spikeport.runtime.cli import options, output
+
+if TYPE_CHECKING:
+    from spikeport.runtime.session import RunResult
+
+
+def run(
+    model: options.Model,
+    inputs: Annotated[
+        Path, typer.Option("--input", "-i", metavar="X.npy|X.npz", help="(steps, *shape) or (samples, steps, *shape).")
+    ],
+    backend: Annotated[str, typer.Option("--backend", "-b", metavar="B", help="A name of `spikeport backends`.")] = "engine",
+    target: options.TargetName = None,
+    profile: options.ProfileText = None,
+    arith: options.Arithmetic = None,
+    steps: options.Steps = None,
+    encode: options.Encode = None,
+    seed: options.Seed = 0,
+    record: Annotated[
+        str, typer.Option(metavar="all|PATH,...", help="Nodes to keep beside the outputs; all: every neuron population.")
+    ] = "",
+    record_state: Annotated[
+        bool, typer.Option("--record-state", help="Keep membranes (after the reset) of recorded neurons.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("-o", "--output", metavar="OUT.npz", help="Where to write the arrays.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="R.json", help="Where to write the report.")] = None,
+    chips: options.Chips = None,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Give up after this time, with exit code 7.")] = None,
+    input_shape: options.InputShape = None,
+    as_json: options.Json = False,
+) -> None:
+    """Run a model or a compiled program on input, and price it for its target."""
+    from spikeport.runtime import api
+    from spikeport.runtime.files import read_arrays
+    from spikeport.runtime.inputs import only_shape
+
+    if timeout is not None and not 0 < timeout < 1e7:
+        raise typer.BadParameter("expected a number of seconds above 0", param_hint="--timeout")
+    with _limit(timeout):
+        with output.working("loading"):
+            arrays = read_arrays(inputs)
+            loaded = api.load(model, options.parse_shape(input_shape), like=only_shape(arrays))
+        output.say_findings(loaded.diagnostics)
+        recorded = "all" if record.strip() == "all" else options.parse_list(record)
+        with output.progress_bar("running") as progress:
+            result = api.run(
+                loaded, arrays, backend, target, profile, arith, steps=steps, encode=encode, seed=seed, record=recorded,
+                record_state=record_state, chips=chips, progress=progress,
+            )  # fmt: skip
+    _say(result)
+    if out is not None:
+        result.save(out)
+    if report is not None:
+        _write_report(result, report, target)
+    written = [str(path) for path in (out, report) if path is not None]
+    if as_json:
+        output.result_json({"ok": True, "exit_code": 0, "written": written, "meta": dict(result.meta), **_summary(result)})
+        return
+    output.result(_text(result))
+    for path in written:
+        output.result(f"wrote {path}")
+
+
+@contextlib.contextmanager
+def _limit(seconds: float | None) -> Iterator[None]:
+    """Raise RunTimeout in the main thread after *seconds*."""
+    if seconds is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    from spikeport.ir.diagnostics import Diagnostic, RunTimeout
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise RunTimeout(
+            Diagnostic(
+                "E803",
+                "--timeout",
+                f"the run did not end within {seconds:g} s",
+                "give more time, fewer samples or a faster backend",
+            )
+        )
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _say(result: RunResult) -> None:
+    from spikeport.runtime.cli.summary import stored_findings
+
+    output.say_findings(d for d in stored_findings(result.program) if d.severity != "note")
+    for note in result.notes:
+        output.say(note, "warning")
+
+
+def _write_report(result: RunResult, path: Path, target: str | None) -> None:
+    from spikeport.runtime.reports import write_report
+
+    if not (target or result.program.target):
+        output.say("without --target there is no price: the report holds counts and host time only", "warning")
+    write_report(result.report, path)
+
+
+def _summary(result: RunResult) -> dict[str, Any]:
+    trace = result.trace
+    spikes = {p: c.spikes for p, c in trace.counts.items() if c.spikes is not None}
+    return {"samples": trace.samples, "steps": trace.steps, "spikes": spikes, "seconds": dict(trace.seconds)}
+
+
+def _text(result: RunResult) -> str:
+    from spikeport.runtime.report_text import format_reports
+
+    return format_reports([result.report])

@@ -1,0 +1,298 @@
+"""The sequential mapper: laws of partition and placement, limits at their edge, refusals with a remedy."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from graphs import networks
+from hypothesis import given, settings
+from mapped import PROFILE, chain, changed, conv, dense, lif, limited, recurrent
+
+from spikeport.compiler.mapping import map_graph
+from spikeport.compiler.mapping.chains import is_population
+from spikeport.compiler.mapping.partition import cut, grids
+from spikeport.hw_profiles.target import load_target, target_names
+from spikeport.ir.diagnostics import CapacityError, SpikeportError, UnsupportedError, UsageError
+from spikeport.ir.ops import LIF, Conv2d, Delay, Input, Linear, Output
+from spikeport.ir.profiles import parse_profile
+from spikeport.ir.program import Slice
+from spikeport.ir.shapes import infer_shapes
+
+ALL = target_names()
+
+
+def laws(program, target):
+    """Slices partition every population, cores hold one slice each and exist, and no limit is exceeded."""
+    shapes = infer_shapes(program.graph)[0].output
+    for node in program.graph:
+        slices = program.slices_of(node.path)
+        assert bool(slices) == is_population(node.op)
+        if slices:
+            held = np.zeros(shapes[node.path], int)
+            for s in slices:
+                held[s.where] += 1
+                assert s.size == held[s.where].size > 0
+            assert (held == 1).all(), node.path
+    cores = [s.core for s in program.slices]
+    assert len(set(cores)) == len(cores)
+    assert all(c % target.fabric.stride < target.fabric.cores_of(c // target.fabric.stride) for c in cores)
+    assert max(cores) // target.fabric.stride == program.chips - 1
+    for s in program.slices:
+        for resource, used in s.usage.items():
+            assert target.limit(resource) is None or used <= target.limit(resource)
+    assert not [d for d in target.check(program) if d.severity == "error"]
+
+
+def refusal(graph, target, **options):
+    with pytest.raises(CapacityError) as caught:
+        map_graph(graph, PROFILE, target, **options)
+    return caught.value.diagnostics[0]
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    "graph", [conv(), conv(zeros=0.7), recurrent(), dense(700, 1500, 300)], ids=["conv", "pruned", "rec", "dense"]
+)
+def test_laws(name, graph):
+    target = load_target(name)
+    laws(map_graph(graph, PROFILE, target), target)
+
+
+@settings(max_examples=30)
+@given(networks())
+def test_laws_hold_for_any_network(drawn):
+    graph, profile, _ = drawn
+    target = limited("loihi1", neurons=5, in_axons=40, out_axons=60)
+    try:
+        program = map_graph(graph, profile, target)
+    except SpikeportError as error:
+        refused = {d.code for d in error.diagnostics}
+    else:
+        refused = set()
+        laws(program, target)
+    assert refused <= {"E401", "E403", "E520"}
+
+
+def test_same_input_same_program():
+    target = load_target("spinnaker1")
+    a, b = (map_graph(conv(), PROFILE, target) for _ in range(2))
+    assert a.slices == b.slices
+
+
+def test_grids_are_partitions_with_fewest_tiles_first():
+    found = grids((6, 7, 5), 4)
+    assert [int(np.prod(p)) for p in found] == sorted(int(np.prod(p)) for p in found)
+    for parts in found[::7]:
+        held = np.zeros((6, 7, 5), int)
+        for box in cut((6, 7, 5), parts):
+            held[tuple(slice(a, b) for a, b in box)] += 1
+        assert (held == 1).all()
+
+
+# ------------------------------------------------------------------------------------------------ edges of limits
+
+
+@pytest.mark.parametrize(("neurons", "cores"), [(1024, 1), (1025, 2), (2048, 2), (2049, 3)])
+def test_neurons_fill_a_core_exactly(neurons, cores):
+    assert len(map_graph(dense(4, neurons), PROFILE, load_target("loihi1")).cores) == cores
+
+
+def test_input_axons_at_the_edge():
+    target = load_target("loihi1")
+    assert map_graph(dense(4096, 1), PROFILE, target).usage["in_axons"] == (4096, 4096)
+    found = refusal(dense(4097, 1), target)
+    assert (found.code, found.path, found.facts["need"], found.facts["limit"]) == ("E401", "lif0", 4097, 4096)
+    assert "one neuron of this layer (0) takes 4,097 input axons; a core of loihi1 has 4,096" in found.message
+    assert "prune at least 1 % of its weights (prune{sparsity=0.01})" in found.hint
+    assert "fits on loihi2, spinnaker1" in found.hint
+
+
+def test_the_remedy_of_pruning_works():
+    graph = dense(5000, 2)
+    found = refusal(graph, load_target("loihi1"))
+    assert "prune at least 19 %" in found.hint
+    weight = np.ones((2, 5000))
+    weight[:, : int(0.19 * 5000)] = 0
+    map_graph(graph.map_ops(lambda n: Linear(weight) if n.path == "fc0" else n.op), PROFILE, load_target("loihi1"))
+
+
+def test_synapse_memory_at_the_edge():
+    """Dense axons of 55 weights take 450 bits, 8 words: 2048 of them fill 128 KiB; a 56th neuron makes nine words."""
+    target = load_target("loihi1")
+    full = map_graph(dense(2048, 54), PROFILE, target)
+    assert full.usage["synapse_memory"][0] == 2048 * 7 * 8 <= 131072
+    assert len(map_graph(dense(2048, 62), PROFILE, target).cores) == 1
+    assert map_graph(dense(2048, 62), PROFILE, target).usage["synapse_memory"] == (131072, 131072)
+    assert len(map_graph(dense(2048, 63), PROFILE, target).cores) == 2
+
+
+def test_memory_remedy_counts_bits():
+    """A neuron with 1,000 inputs: 64 bits an axon at any width, so only pruning or another chip helps."""
+    found = refusal(dense(1000, 1), limited("loihi1", synapse_memory=4000))
+    assert found.facts["resource"] == "synapse_memory"
+    assert "quantise" not in found.hint
+    assert "prune at least 50 %" in found.hint
+
+
+def test_quantisation_is_offered_where_it_helps():
+    target = limited("spinnaker2", local_memory=32768 + 32 + 4 + 4 * 1000)
+    assert refusal(dense(2000, 1), target).code == "E401"
+    shared = chain(
+        ("in", Input((64, 4, 4))), ("c", Conv2d(None, np.ones((1, 64, 4, 4)), (1, 1), (0, 0), (1, 1), 1, np.zeros(1))),
+        ("n", lif((1, 1, 1))), ("out", Output((1, 1, 1))),
+    )  # fmt: skip
+    # 1,024 weights of 8 bits and 10 bits of header for each 64: 1,152 bytes; of 4 bits 640.
+    assert map_graph(shared, PROFILE, limited("loihi2", synapse_memory=1152)).usage["synapse_memory"][0] == 1152
+    assert (
+        "quantise its weights to 7 bits (quantize{weights=7})" in refusal(shared, limited("loihi2", synapse_memory=1151)).hint
+    )
+
+
+def test_quantised_layers_take_less():
+    graph = dense(64, 64)
+    note = {"quantization": {"bits": 4, "signed": True, "scale": 1.0, "exponent": 0}}
+    quantised = graph.replace(nodes=[dataclasses.replace(n, notes=note) if n.path == "fc0" else n for n in graph.nodes])
+    target = load_target("loihi1")
+    wide, narrow = (map_graph(g, PROFILE, target).usage["synapse_memory"][0] for g in (graph, quantised))
+    assert wide == 64 * 9 * 8
+    assert narrow == 64 * 5 * 8
+
+
+def test_output_axons_split_the_sender():
+    """Each of 100 neurons sends to all cores of the next layer: with 250 output axons a core and 10 cores, 25 a core."""
+    target = limited("loihi1", neurons=100, out_axons=250)
+    program = map_graph(dense(1, 100, 1000), PROFILE, target)
+    laws(program, target)
+    assert len(program.slices_of("lif1")) == 10
+    assert len(program.slices_of("lif0")) == 4
+    assert program.usage["out_axons"] == (250, 250)
+
+
+def test_output_axons_of_a_single_neuron():
+    found = refusal(dense(1, 1, 30), limited("loihi1", neurons=10, out_axons=2))
+    assert "takes 3 output axons; a core of loihi1 has 2" in found.message
+    assert found.path == "lif0"
+
+
+def test_configurations_split_a_layer():
+    """40 time constants need two cores of 32 configurations; 9 thresholds two cores of 8."""
+    target = load_target("loihi1")
+    taus = chain(("in", Input((40,))), ("n", lif((40,), tau=np.linspace(0.01, 0.02, 40))), ("out", Output((40,))))
+    program = map_graph(taus, PROFILE, target)
+    assert (len(program.cores), program.usage["neuron_configs"]) == (2, (20, 32))
+    thresholds = chain(("in", Input((9,))), ("n", lif((9,), threshold=np.arange(1.0, 10))), ("out", Output((9,))))
+    assert len(map_graph(thresholds, PROFILE, target).cores) == 2
+
+
+def test_chip_is_left_when_its_memory_is_full():
+    graph = dense(100, 600)
+    per_core = map_graph(graph, PROFILE, load_target("spinnaker1")).slices[0].usage["sdram"]
+    target = changed("spinnaker1", ("value = 123469792", f"value = {per_core}"))
+    program = map_graph(graph, PROFILE, target)
+    assert program.chips == len(program.cores) == 3
+
+
+def test_cores_of_a_short_chip():
+    """The sixth chip of a board has 16 usable cores."""
+    target = load_target("spinnaker1")
+    program = map_graph(dense(2, 256 * (5 * 17 + 17)), PROFILE, target)
+    assert program.chips == 7
+    laws(program, target)
+
+
+# -------------------------------------------------------------------------------------------------------- refusals
+
+
+def test_too_few_chips():
+    graph = dense(2, 1024 * 129)
+    target = load_target("loihi1")
+    assert map_graph(graph, PROFILE, target, chips=2).chips == 2
+    found = refusal(graph, target, chips=1)
+    assert found.code == "E402"
+    assert found.message == "the network takes 2 chips of loihi1 (129 cores); 1 allowed"
+    assert found.hint.startswith("allow --chips 2; or no quantisation or pruning helps alone: the neurons fill 129 cores")
+    assert "--target loihi2 takes 1" in found.hint
+
+
+@pytest.mark.parametrize("chips", [0, -1])
+def test_no_chips_are_no_chips(chips):
+    with pytest.raises(UsageError, match="E641"):
+        map_graph(dense(2, 2), PROFILE, load_target("loihi1"), chips=chips)
+
+
+def test_unknown_mapper():
+    with pytest.raises(UsageError, match="unknown mapper 'sequental' \\(did you mean 'sequential'"):
+        map_graph(dense(2, 2), PROFILE, load_target("loihi1"), mapper="sequental")
+
+
+@pytest.mark.parametrize(("steps", "fits"), [(62, True), (63, False)])
+def test_delays_at_the_edge(steps, fits):
+    graph = chain(
+        ("in", Input((3,))), ("d", Delay(np.full(3, steps * 1e-3))), ("n", lif((3,))), ("out", Output((3,)))
+    )  # fmt: skip
+    target = load_target("loihi1")
+    if fits:
+        map_graph(graph, PROFILE, target)
+    else:
+        found = refusal(graph, target)
+        assert (found.code, found.path) == ("E403", "n")
+        assert found.message == "the connection from in waits 63 steps; loihi1 has at most 62"
+
+
+def test_refused_construct_names_layers_and_reason():
+    with pytest.raises(UnsupportedError) as caught:
+        map_graph(dense(2, 3), parse_profile("norse:subtract"), load_target("loihi1"))
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.path) == ("E520", "lif0")
+    assert (
+        "loihi1 does not have reset by subtraction of the threshold (needed by lif0): its compartments reset to 0"
+        in found.message
+    )
+    assert found.hint.startswith("choose --target loihi2 or spinnaker2, or train without it")
+
+
+def test_rewrites_are_said():
+    program = map_graph(dense(2, 3), parse_profile("snntorch:zero"), load_target("loihi1"))
+    assert [d["code"] for d in program.notes["mapping"]] == ["E521"]
+
+
+def test_check_finds_what_a_foreign_mapping_overfills():
+    target = load_target("loihi1")
+    program = map_graph(dense(2, 1500), PROFILE, target)
+    heaped = dataclasses.replace(program, slices=tuple(Slice(s.path, s.box, 0, s.usage) for s in program.slices))
+    (found,) = target.check(heaped)
+    assert (found.code, found.facts["resource"], found.facts["need"]) == ("E404", "neurons", 1500)
+    away = dataclasses.replace(program, slices=tuple(Slice(s.path, s.box, s.core + 128, s.usage) for s in program.slices))
+    assert not target.check(away)
+
+
+def test_check_finds_a_core_that_the_chip_lacks():
+    target = load_target("spinnaker1")
+    program = map_graph(dense(2, 3), PROFILE, target)
+    beyond = dataclasses.replace(program, slices=tuple(Slice(s.path, s.box, 5 * 17 + 16, s.usage) for s in program.slices))
+    (found,) = [d for d in target.check(beyond) if d.severity == "error"]
+    assert (found.code, found.facts["resource"]) == ("E404", "cores")
+
+
+def test_full_routers_are_a_warning():
+    target = changed("spinnaker1", ("value = 1023", "value = 3"))
+    program = map_graph(dense(300, 600, 300), PROFILE, target)
+    (warning,) = [d for d in target.check(program) if d.code == "E405"]
+    assert warning.severity == "warning"
+    assert "compression" in warning.hint
+
+
+def test_the_report_is_told_that_the_run_is_float():
+    notes = map_graph(dense(2, 3), PROFILE, load_target("loihi1")).notes["lowering"]
+    assert notes[0] == "the run is float64, not loihi1's own arithmetic; its 8-bit weights stand in the memory count only"
+
+
+def test_a_convolution_is_not_expanded():
+    """16 kernels over a map of 100 x 100: the weights of the kernels, not of the 1.4 million synapses."""
+    graph = chain(
+        ("in", Input((1, 100, 100))), ("c", Conv2d(None, np.ones((16, 1, 3, 3)), (1, 1), (1, 1), (1, 1), 1, np.zeros(16))),
+        ("n", LIF(*(np.broadcast_to(v, (16, 100, 100)) for v in (0.02, 1.0, 0.0, 1.0, 0.0)))), ("out", Output((16, 100, 100))),
+    )  # fmt: skip
+    program = map_graph(graph, PROFILE, load_target("loihi2"))
+    assert program.usage["synapse_memory"][0] <= 16 * 16
+    assert sum(s.usage["synapses"] for s in program.slices) == 16 * (3 * 100 - 2) ** 2
