@@ -15,6 +15,7 @@ from spikeport.ir.diagnostics import (
     Diagnostic,
     InternalError,
     PassError,
+    ProfileError,
     SpikeportError,
     UsageError,
     VerifyError,
@@ -90,7 +91,7 @@ class Pipeline:
             if after is not graph:
                 try:
                     verify(after, ctx.profile)
-                except VerifyError as error:
+                except (VerifyError, ProfileError) as error:
                     first = Diagnostic("E905", item.name, f"{where} left a graph that does not verify", "report this bug")
                     raise InternalError((first, *error.diagnostics)) from error
             records.append(_record(item, graph, after, seconds))

@@ -169,8 +169,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "Fields are written field=value, for one node @PATH:field=value. The message lists what the field takes."),
     ("E333", "a reset that the framework does not have",
      "Choose one of the framework's own, or set the field itself: reset=to_zero."),
-    ("E334", "the profile names a node that is not there",
-     "An override @PATH:field=value must name a node of the graph. `spikeport inspect MODEL` lists the paths."),
+    ("E334", "the profile names a node that is not there, or has no use for the field",
+     "An override @PATH:field=value names a neuron of the graph, @%KIND:field=value a kind of neuron (LIF, CubaLIF, "
+     "...); resets and thresholds go to neurons that spike. `spikeport inspect MODEL` lists the paths."),
     ("E335", "the profile given replaces the model's own",
      "The model states a profile, and another was given: the given one is used. Leave --profile out to run the model "
      "as trained."),

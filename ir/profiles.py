@@ -153,16 +153,20 @@ def parse_profile(text: str | Profile) -> Profile:
                     Diagnostic("E332", path, f"field {key!r} cannot be set for one node{did_you_mean(key, PER_NODE)}",
                                f"per node: {', '.join(sorted(PER_NODE))}")
                 )  # fmt: skip
+            if any((p, k) == (path, key) for p, k, _ in overrides):
+                raise _twice(f"@{path}:{key}")
             overrides.append((path, key, parse_value(key, value)))
         elif key in ("v_threshold", "v_reset"):
             raise ProfileError(Diagnostic("E332", "", f"{key} is a parameter of nodes", f"write @PATH:{key}={value}"))
         else:
             fields[key] = parse_value(key, value)
+            if key in given:
+                raise _twice(key)
             given.add(key)
     if "reset_delay" in fields:
-        if "reset_when" not in given:
-            fields["reset_when"] = "next_step" if fields["reset_delay"] else "after_spike"
-        del fields["reset_delay"]
+        if "reset_when" in given:
+            raise _twice("reset_when", "reset_when and reset_delay say the same thing")
+        fields["reset_when"] = "next_step" if fields.pop("reset_delay") else "after_spike"
     if "reset" not in given:
         fields["reset"] = named.resets[word]
         if name == "snntorch" and word == "subtract" and fields["reset_when"] == "after_spike":
@@ -175,6 +179,10 @@ def parse_profile(text: str | Profile) -> Profile:
     for path, key, value in [*(k for k in kinds if k[1] not in given), *overrides]:
         profile = profile.with_overrides(path, **{key: value})
     return profile
+
+
+def _twice(what: str, text: str = "") -> ProfileError:
+    return ProfileError(Diagnostic("E332", "", text or f"{what} is given twice", f"give {what} once"))
 
 
 def _bad_item(item: str) -> ProfileError:

@@ -9,9 +9,9 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from spikeport.ir.diagnostics import Diagnostic, VerifyError, fail_on_errors
+from spikeport.ir.diagnostics import Diagnostic, ProfileError, VerifyError, did_you_mean, fail_on_errors
 from spikeport.ir.graph import Graph, Node
-from spikeport.ir.ops import Delay, Discrete, Input, Neuron, Output
+from spikeport.ir.ops import OPS, Delay, Discrete, Input, Neuron, Output
 from spikeport.ir.profile import Profile
 from spikeport.ir.schedule import schedule
 from spikeport.ir.shapes import infer_shapes
@@ -21,6 +21,8 @@ Rule = Callable[[Graph, Profile | None], Findings]
 
 #: Time constants that must be above zero.
 _TAUS = ("tau", "tau_syn", "tau_mem")
+#: Parameters that a profile may set for a neuron that has them.
+_SPIKING_ONLY = ("v_threshold", "v_reset")
 
 
 def _paths(graph: Graph, profile: Profile | None) -> Findings:
@@ -203,13 +205,39 @@ def _reset_value(op: Neuron, profile: Profile, given: float | None) -> Any:
     return rest if rest.dtype.kind in "iuf" else None
 
 
+def _overrides(graph: Graph, profile: Profile) -> Findings:
+    """Find fields that are set for a node or a kind that has no use for them: they would be dropped without a word."""
+    neurons = [n.path for n in graph if isinstance(n.op, Neuron)]
+    kinds = [name for name, op in OPS.items() if issubclass(op, Neuron)]
+    for path, name, _ in profile.overrides:
+        if path.startswith("%"):
+            # A named profile speaks of kinds that this graph may lack.
+            if path[1:] not in kinds:
+                yield Diagnostic(
+                    "E334", path, f"the profile sets {name} for nodes of the kind {path[1:]!r}, which is no kind of neuron"
+                    f"{did_you_mean(path[1:], kinds)}", f"one of {', '.join('@%' + k for k in kinds)}",
+                )  # fmt: skip
+        elif path not in graph:
+            yield Diagnostic(
+                "E334", path, f"the profile sets {name} for a node that is not in the graph{did_you_mean(path, neurons)}",
+                f"its neurons: {', '.join(neurons[:12]) or 'none'}{' ...' if len(neurons) > 12 else ''}",
+            )  # fmt: skip
+        elif not (isinstance(graph[path].op, Neuron) or graph[path].op.is_spiking):
+            yield Diagnostic(
+                "E334", path, f"the profile sets {name} for {path}, which is no neuron but a node of the kind "
+                f"{graph[path].op.kind}", f"its neurons: {', '.join(neurons[:12]) or 'none'}",
+            )  # fmt: skip
+        elif name in _SPIKING_ONLY and not graph[path].op.is_spiking:
+            yield Diagnostic(
+                "E334", path, f"the profile sets {name} for {path}, whose kind {graph[path].op.kind} does not spike",
+                "leave it out",
+            )  # fmt: skip
+
+
 def _timing(graph: Graph, profile: Profile | None) -> Findings:
     if profile is None:
         return
-    kinds = {f"%{n.op.kind}" for n in graph}
-    for path, name, _ in profile.overrides:
-        if path not in graph and path not in kinds and not path.startswith("%"):
-            yield Diagnostic("E334", path, f"the profile sets {name} for a node that is not in the graph", "mend the path")
+    yield from _overrides(graph, profile)
     for node in graph:
         if isinstance(node.op, Delay) and node.op.delay.dtype.kind in "iuf":
             try:
@@ -250,8 +278,12 @@ def verify(graph: Graph, profile: Profile | None = None) -> tuple[Diagnostic, ..
     ------
     VerifyError
         E1xx structure, E2xx shapes, E3xx semantics.
+    ProfileError
+        E33x, where the graph is sound and the profile is what has to be mended.
     """
-    return fail_on_errors(VerifyError, findings(graph, profile))
+    found = findings(graph, profile)
+    blamed = {d.code[:3] for d in found if d.severity == "error"}
+    return fail_on_errors(ProfileError if blamed == {"E33"} else VerifyError, found)
 
 
 __all__ = ["RULES", "Input", "Output", "findings", "verify"]

@@ -119,6 +119,9 @@ def test_same_timing_looks_past_the_name():
         ("norse,@fc1:dt=1", "E332", "field 'dt' cannot be set for one node"),
         ("norse,v_threshold=1", "E332", "v_threshold is a parameter of nodes"),
         ("nengo,tau_ref=0.002", "E332", "unknown profile field 'tau_ref'"),
+        ("norse,dt=1e-3,dt=1e-4", "E332", "dt is given twice"),
+        ("norse,@lif:reset=none,@lif:reset=subtract", "E332", "@lif:reset is given twice"),
+        ("snntorch,reset_when=next_step,reset_delay=no", "E332", "reset_when and reset_delay say the same thing"),
     ],
 )
 def test_mistakes_are_told(text, code, message):

@@ -7,8 +7,8 @@ import pytest
 from graphs import chain, lif
 
 from spikeport.ir import Edge, Graph, Node, SpikeportError, parse_profile, verify
-from spikeport.ir.diagnostics import VerifyError
-from spikeport.ir.ops import IF, LIF, Affine, CubaLIF, Delay, Discrete, Extras, Input, Linear, Output, Scale
+from spikeport.ir.diagnostics import ProfileError, VerifyError
+from spikeport.ir.ops import IF, LI, LIF, Affine, CubaLIF, Delay, Discrete, Extras, Input, Linear, Output, Scale
 from spikeport.ir.verify import RULES, findings
 
 EULER = parse_profile("norse:value")
@@ -179,10 +179,29 @@ def test_a_bias_that_cannot_be_told_from_the_forward_one():
     assert verify(graph, EULER) == ()
 
 
-def test_overrides_name_nodes_of_the_graph():
-    found = only(base(), "E334", parse_profile("norse:value,@lfi:reset=none"))
-    assert (found.path, found.message) == ("lfi", "the profile sets reset for a node that is not in the graph")
-    assert verify(base(), parse_profile("norse:value,@lif:reset=none")) == ()
+@pytest.mark.parametrize(
+    ("override", "path", "message"),
+    [
+        ("@lifs:reset=none", "lifs", "the profile sets reset for a node that is not in the graph (did you mean 'lif'?)"),
+        ("@fc:reset=none", "fc", "the profile sets reset for fc, which is no neuron but a node of the kind Affine"),
+        ("@%LiF:reset=none", "%LiF", "the kind 'LiF', which is no kind of neuron (did you mean 'LIF'?)"),
+        ("@%Linear:reset=none", "%Linear", "the kind 'Linear', which is no kind of neuron"),
+        ("@li:v_threshold=1", "li", "the profile sets v_threshold for li, whose kind LI does not spike"),
+    ],
+)
+def test_overrides_name_neurons_of_the_graph(override, path, message):
+    graph = with_edges(base(li=LI(np.ones(2), np.ones(2), np.zeros(2))), Edge("fc", "li"), Edge("li", "output", None, 1))
+    profile = parse_profile(f"norse:value,{override}")
+    found = only(graph, "E334", profile)
+    assert found.path == path
+    assert message in found.message
+    with pytest.raises(ProfileError) as caught:
+        verify(graph, profile)
+    assert caught.value.exit_code == 2
+
+
+def test_overrides_may_name_neurons_and_kinds_that_are_not_there():
+    assert verify(base(), parse_profile("norse:value,@lif:reset=none,@%CubaLIF:reset=none")) == ()
 
 
 def test_all_findings_come_at_once():
