@@ -21,20 +21,27 @@ def get_backend(name: str) -> Backend:
     Raises
     ------
     UsageError
-        E601 for a name that no installed package offers.
+        E601 for a name that looks like a misspelt one.
     BackendUnavailable
-        E500 where the backend's module cannot be imported.
+        E500 where no installed package offers the backend, or its module cannot be imported.
     """
     found: dict[str, EntryPoint] = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in found:
-        raise UsageError(
-            Diagnostic("E601", "", f"unknown backend {name!r}{did_you_mean(name, found)}", f"one of {', '.join(sorted(found))}")
+        close, known = did_you_mean(name, found), f"one of {', '.join(sorted(found))}"
+        if close:
+            raise UsageError(Diagnostic("E601", "", f"unknown backend {name!r}{close}", known))
+        # Backends come from outside packages too: what is not here may be there where its package is installed.
+        raise BackendUnavailable(
+            Diagnostic(
+                "E500", "", f"no installed package offers a backend {name!r}", f"install the package that has it, or {known}"
+            )
         )
     try:
         backend = found[name].load()
-    except (ImportError, AttributeError) as error:  # AttributeError: the module has no such object
+    except Exception as error:  # an outside package may fail at its import in any way
+        what = str(error) if isinstance(error, (ImportError, AttributeError)) else f"{type(error).__name__}: {error}"
         raise BackendUnavailable(
-            Diagnostic("E500", "", f"backend {name} cannot be imported: {error}", f"pip install 'spikeport[{name}]'")
+            Diagnostic("E500", "", f"backend {name} cannot be imported: {what}", f"pip install 'spikeport[{name}]'")
         ) from error
     if not isinstance(backend, Backend):
         raise BackendUnavailable(

@@ -62,6 +62,27 @@ def write_atomic(path: str | Path, write: Callable[[IO[bytes]], object]) -> None
         raise
 
 
+def check_writable(*paths: str | Path | None) -> None:
+    """Refuse now what could not be written in the end: a long run should not be lost to a misspelt folder.
+
+    Raises
+    ------
+    UsageError
+        E631 for every path that is a folder, or whose folder is missing or cannot be written to.
+    """
+    found: list[Diagnostic] = []
+    for path in (Path(p) for p in paths if p is not None):
+        folder = Path(os.path.realpath(path)).parent
+        if path.is_dir():
+            found += _not_written(path, IsADirectoryError(f"{path} is a folder")).diagnostics
+        elif not folder.is_dir():
+            found += _not_written(path, FileNotFoundError(f"there is no folder {folder}")).diagnostics
+        elif not os.access(path if path.exists() and not path.is_file() else folder, os.W_OK):
+            found += _not_written(path, PermissionError(f"no permission to write in {folder}")).diagnostics
+    if found:
+        raise UsageError(found)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

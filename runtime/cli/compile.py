@@ -28,7 +28,9 @@ def compile_(
     from spikeport.runtime import api
     from spikeport.runtime.artifact import save_artifact
     from spikeport.runtime.cli.summary import program_dict, program_text, stored_findings
+    from spikeport.runtime.files import check_writable
 
+    check_writable(out)
     with output.working("compiling"):
         loaded = api.load(model, options.parse_shape(input_shape))
         program = api.compile(loaded, target, profile, opt=opt, passes=passes, data=data, seed=seed, chips=chips, arith=arith)

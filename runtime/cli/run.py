@@ -45,9 +45,10 @@ def run(
 ) -> None:
     """Run a model or a compiled program on input, and price it for its target."""
     from spikeport.runtime import api
-    from spikeport.runtime.files import read_arrays
+    from spikeport.runtime.files import check_writable, read_arrays
     from spikeport.runtime.inputs import only_shape
 
+    check_writable(out, report)
     if timeout is not None and not 0 < timeout < 1e7:
         raise typer.BadParameter("expected a number of seconds above 0", param_hint="--timeout")
     with _limit(timeout):

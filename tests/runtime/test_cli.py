@@ -134,6 +134,12 @@ def test_5_where_a_backend_is_missing(here, call, monkeypatch):
     assert "pip install x" in err
 
 
+def test_5_where_no_package_offers_the_backend(here, call):
+    code, _, err = call(*RUN, "-b", "lava")
+    assert code == 5
+    assert "E500: no installed package offers a backend 'lava'" in err
+
+
 def test_6_where_a_run_fails(here, call, monkeypatch):
     from spikeport.backends import reference
 
@@ -266,6 +272,19 @@ def test_what_was_there_survives_a_failure(here, call):
     assert [(here / n).read_text() for n in ("o.npz", "m.spk", "r.json")] == ["precious"] * 3
     assert call(*RUN, "-o", "nowhere/o.npz")[0] == 2
     assert not [p for p in os.listdir(here) if p.endswith(".part")]
+
+
+def test_a_place_that_cannot_be_written_is_said_before_the_run(here, call, monkeypatch):
+    from spikeport.runtime import api
+
+    monkeypatch.delattr(api, "run")
+    monkeypatch.delattr(api, "load")
+    (here / "folder").mkdir()
+    code, _, err = call(*RUN, "-o", "nowhere/o.npz", "--report", "folder")
+    assert code == 2
+    assert "E631 at nowhere/o.npz: cannot write nowhere/o.npz: there is no folder" in err
+    assert "E631 at folder: cannot write folder: folder is a folder" in err
+    assert call("compile", "model.py:build", "-t", "loihi2", "-p", PROFILE, "-o", "nowhere/o.spk")[0] == 2
 
 
 def test_codes_of_static_values(here, call):

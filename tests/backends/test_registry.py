@@ -1,0 +1,46 @@
+"""Backends by name: what is not there, what cannot be imported, and what is misspelt."""
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from spikeport.backends import registry
+from spikeport.backends.reference import BACKEND
+from spikeport.ir.diagnostics import BackendUnavailable, UsageError
+
+
+def offered(monkeypatch, **values):
+    entries = [EntryPoint(name, value, registry.GROUP) for name, value in values.items()]
+    monkeypatch.setattr(registry, "entry_points", lambda group: entries)
+
+
+def test_a_backend_is_found_by_its_entry_point(monkeypatch):
+    offered(monkeypatch, mine="spikeport.backends.reference:BACKEND")
+    assert registry.backend_names() == ("mine",)
+    assert registry.get_backend("mine") is BACKEND
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("refrence", UsageError, "E601: unknown backend 'refrence' (did you mean 'reference'?)"),
+        ("lava", BackendUnavailable, "E500: no installed package offers a backend 'lava'"),
+        ("absent", BackendUnavailable, "E500: backend absent cannot be imported: No module named 'not_there'"),
+        ("empty", BackendUnavailable, "E500: backend empty cannot be imported: module 'json' has no attribute 'BACKEND'"),
+        ("foreign", BackendUnavailable, "E500: entry point json:dumps is no Backend"),
+    ],
+)
+def test_why_not(monkeypatch, name, kind, message):
+    offered(monkeypatch, reference="spikeport.backends.reference:BACKEND", absent="not_there:BACKEND",
+            empty="json:BACKEND", foreign="json:dumps")  # fmt: skip
+    with pytest.raises(kind) as caught:
+        registry.get_backend(name)
+    assert message in str(caught.value)
+
+
+def test_a_package_that_fails_at_its_import_is_no_bug_of_ours(monkeypatch, tmp_path):
+    (tmp_path / "broken_backend_package.py").write_text("raise RuntimeError('no licence')")
+    monkeypatch.syspath_prepend(tmp_path)
+    offered(monkeypatch, broken="broken_backend_package:BACKEND")
+    with pytest.raises(BackendUnavailable, match="RuntimeError: no licence"):
+        registry.get_backend("broken")
