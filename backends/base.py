@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Literal
 
-from spikeport.ir.diagnostics import BackendUnavailable, Diagnostic, UnsupportedError, fail_on_errors
+from spikeport.ir.arithmetic import arithmetic as find_arithmetic
+from spikeport.ir.diagnostics import BackendUnavailable, Diagnostic, RunError, UnsupportedError, fail_on_errors
+from spikeport.ir.expressible import inexpressible
 from spikeport.ir.ops import Array
 from spikeport.ir.program import Program
 from spikeport.ir.trace import Recording, Trace
@@ -28,13 +30,15 @@ class Availability:
 class Executable(abc.ABC):
     """A program that is ready to run; a context manager."""
 
+    _is_closed = False
+
     @abc.abstractmethod
     def run(self, inputs: Mapping[str, Array], recording: Recording | None = None, seed: int = 0) -> Trace:
         """Run all samples.
 
         Parameters
         ----------
-        inputs : Mapping[str, array, shape (samples, steps, \\*shape)]
+        inputs : Mapping[str, array, shape (samples, steps, *shape)]
             Finite values of any number type for every Input node, all of the same samples and steps.
         recording : Recording
             What to keep beside the graph's outputs.
@@ -44,11 +48,17 @@ class Executable(abc.ABC):
         Raises
         ------
         RunError
-            If the backend fails.
+            If the backend fails, and E804 after ``close`` (``require_open`` raises it).
         """
 
     def close(self) -> None:
-        """Release what the executable holds; running it again is then an error."""
+        """Release what the executable holds; closing it again does no harm, running it again is an error."""
+        self._is_closed = True
+
+    def require_open(self) -> None:
+        """Raise RunError E804 where the executable is closed: the first thing that ``run`` does."""
+        if self._is_closed:
+            raise RunError(Diagnostic("E804", "", "this executable is closed", "emit the program again"))
 
     def __enter__(self) -> Executable:
         return self
@@ -72,7 +82,11 @@ class Backend(abc.ABC):
         return Availability(True)
 
     def check(self, program: Program) -> tuple[Diagnostic, ...]:
-        """Return what the backend cannot run (errors E5xx) and what it runs differently (warnings)."""
+        """Return what the backend cannot run (errors E5xx) and what it runs differently (warnings).
+
+        A finding names the layer in its path, or the field of the profile. A backend with limits of its own adds them to
+        what this method finds: an arithmetic that it does not name, and what no backend can express.
+        """
         if program.arithmetic not in self.arithmetics:
             return (
                 Diagnostic(
@@ -80,7 +94,7 @@ class Backend(abc.ABC):
                     f"choose --arith {' | '.join(self.arithmetics)}",
                 ),
             )  # fmt: skip
-        return ()
+        return inexpressible(program.graph, program.profile, find_arithmetic(program.arithmetic))
 
     @abc.abstractmethod
     def emit(self, program: Program) -> Executable:

@@ -19,6 +19,7 @@ class ReferenceExecutable(Executable):
         self.network = network
 
     def run(self, inputs: Mapping[str, Array], recording: Recording | None = None, seed: int = 0) -> Trace:
+        self.require_open()
         return run_reference(self.network, inputs, recording)
 
 

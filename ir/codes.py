@@ -297,6 +297,8 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "Run fewer samples at once, fewer steps, or record less (--record, --record-state)."),
     ("E803", "the run took too long",
      "It did not end within --timeout. Give more time, fewer samples, or a faster backend."),
+    ("E804", "a run after the end",
+     "The executable was closed, as it is at the end of its `with` block. Emit the program again."),
     ("E811", "a run that cannot be priced",
      "The backend did not count the events of a layer. Run it on one that counts: engine or reference."),
     ("E901", "an unknown pass",

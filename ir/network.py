@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from spikeport.ir.arithmetic import Arithmetic, arithmetic, int8_scale, int8_weights
-from spikeport.ir.diagnostics import Diagnostic, UnsupportedError, VerifyError
+from spikeport.ir.diagnostics import Diagnostic, UnsupportedError, VerifyError, fail_on_errors
 from spikeport.ir.dynamics import NeuronModel, discretise
+from spikeport.ir.expressible import inexpressible, populations_behind
 from spikeport.ir.graph import Graph
-from spikeport.ir.ops import Array, Delay, Input, Neuron, Op
+from spikeport.ir.ops import Array, Delay, Neuron, Op
 from spikeport.ir.profile import Profile
 from spikeport.ir.schedule import Schedule, feedback_edges, schedule
 from spikeport.ir.shapes import Shapes, infer_shapes
@@ -73,6 +74,7 @@ def build_network(graph: Graph, profile: Profile, arith: str | Arithmetic = "flo
     shapes, clashes = infer_shapes(graph)
     if clashes:
         raise VerifyError(clashes)
+    fail_on_errors(UnsupportedError, inexpressible(graph, profile, number))
     plan = schedule(graph, profile)
     loops = {path for group in plan.groups if plan.is_recurrent(group) for path in group}
     ops: dict[str, Op] = {n.path: n.op for n in graph if not n.op.is_stateful}
@@ -133,21 +135,6 @@ def _delay_steps(op: Delay, profile: Profile, shape: tuple[int, ...]) -> Array:
         ) from None
 
 
-def _targets(graph: Graph, path: str) -> set[str]:
-    """Return the stateful nodes and outputs that *path* reaches through stateless nodes."""
-    found: set[str] = set()
-    frontier, seen = [path], {path}
-    while frontier:
-        for edge in graph.out_of(frontier.pop()):
-            op = graph[edge.target].op
-            if op.is_stateful or not graph.out_of(edge.target):
-                found.add(edge.target)
-            elif edge.target not in seen:
-                seen.add(edge.target)
-                frontier.append(edge.target)
-    return found
-
-
 def _biases_to_membrane(graph: Graph, shapes: Shapes, ops: dict[str, Op]) -> tuple[dict[str, Op], dict[str, Array]]:
     """Return ops without biases and, for each neuron, the sum of the biases of the nodes right in front of it."""
     offsets: dict[str, Array] = {}
@@ -157,12 +144,6 @@ def _biases_to_membrane(graph: Graph, shapes: Shapes, ops: dict[str, Op]) -> tup
         if bias is None or not np.any(bias):
             continue
         for edge in graph.out_of(path):
-            target = graph[edge.target].op
-            if not isinstance(target, Neuron):
-                raise UnsupportedError(
-                    Diagnostic("E510", path, f"its bias cannot enter at a membrane: it feeds the {target.kind} {edge.target}",
-                               "set bias_at=input in the profile, or fold the bias")
-                )  # fmt: skip
             shape = shapes.output[path]
             full = np.broadcast_to(np.asarray(bias, np.float64).reshape(-1, *(1,) * (len(shape) - bias.ndim)), shape)
             offsets[edge.target] = offsets.get(edge.target, np.zeros(shape)) + full
@@ -176,40 +157,18 @@ def _integer_weights(graph: Graph, ops: dict[str, Op]) -> tuple[dict[str, Op], d
     for path, op in ops.items():
         if not op.is_weighted:
             continue
-        reached = _targets(graph, path)
-        neurons = [t for t in reached if isinstance(graph[t].op, Neuron)]
-        if len(neurons) != 1 or len(reached) != 1:
-            raise UnsupportedError(
-                Diagnostic("E510", path, f"int8 weights need one population behind them; there are {sorted(reached) or 'none'}",
-                           "run with --arith float64, or give each population a connection of its own")
-            )  # fmt: skip
-        into.setdefault(neurons[0], []).append(path)
+        into.setdefault(populations_behind(graph, path)[0], []).append(path)
     scales: dict[str, float] = {}
     done = dict(ops)
     for target, paths in into.items():
         scale = int8_scale([np.asarray(ops[p].parameters()["weight"]) for p in paths])
         scales[target] = scale
         for path in paths:
-            _refuse_chain(graph, path)
             changed: dict[str, Any] = {"weight": int8_weights(ops[path].parameters()["weight"], scale)}
             if "bias" in ops[path].parameters():
                 changed["bias"] = np.asarray(ops[path].parameters()["bias"], np.float64) * scale
             done[path] = dataclasses.replace(ops[path], **changed)
     return done, scales
-
-
-def _refuse_chain(graph: Graph, path: str) -> None:
-    frontier = [path]
-    while frontier:
-        for edge in graph.into(frontier.pop()):
-            op = graph[edge.source].op
-            if op.is_weighted:
-                raise UnsupportedError(
-                    Diagnostic("E510", path, f"int8 weights of {path} follow those of {edge.source} with no neuron between",
-                               "merge the two layers, or run with --arith float64")
-                )  # fmt: skip
-            if not op.is_stateful and not isinstance(op, Input):
-                frontier.append(edge.source)
 
 
 __all__ = ["StepNetwork", "build_network", "feedback_edges"]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection
-from itertools import pairwise
 
 import numpy as np
 from graph_parts import NEURONS, Sketch, draw_profile, neuron, profiles
 from hypothesis import strategies as st
 
-from spikeport.ir import PROFILES, Edge, Graph, Node
+from spikeport.backends.testing.sketch import chain
+from spikeport.ir import PROFILES, Graph
 from spikeport.ir.diagnostics import UnsupportedError
 from spikeport.ir.dynamics import discretise
 from spikeport.ir.network import build_network
@@ -253,17 +253,6 @@ def inputs_of(draw, graph: Graph, *, max_steps: int = 24, spikes_only: bool = Fa
         else:
             found[path] = np.where(on, rng.normal(0.5, 1.0, size), 0.0)
     return found
-
-
-def chain(*ops, shape, names=None):
-    """Return the graph Input(shape) -> ops -> Output, with the nodes called "input", "0", "1", ..., "output"."""
-    names = names or [str(i) for i in range(len(ops))]
-    nodes, here = [Node("input", Input(shape))], tuple(shape)
-    for name, op in zip(names, ops, strict=True):
-        here = op.output_shape(here)
-        nodes.append(Node(name, op))
-    nodes.append(Node("output", Output(here)))
-    return Graph(nodes, [Edge(a.path, b.path) for a, b in pairwise(nodes)])
 
 
 def lif(n, *, tau=1e-3, r=None, threshold=1.0, v_reset=0.0, dt=1e-4, extras=NO_EXTRAS):
