@@ -7,11 +7,13 @@ product and one sum. AdaptiveAvgPool2d divides once where PyTorch divides by hei
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from spikeport.compiler.importers.torch_library import class_name, refusal, to_numpy
@@ -37,6 +39,23 @@ def _shaped(op: Op, module: Any, path: str, shape: Shape) -> Built:
         ) from None  # fmt: skip
 
 
+def _as_called(module: Any) -> Any:
+    """Return *module*, or a twin with the weights of its next call where torch.nn.utils computes them before each call.
+
+    Pruning, weight_norm and spectral_norm leave in ``module.weight`` what the last call computed: stale after a
+    training step or a load_state_dict.
+    """
+    hooks = [h for h in module._forward_pre_hooks.values() if type(h).__module__.startswith("torch.nn.utils.")]
+    if not hooks:
+        return module
+    twin = copy.copy(module)
+    twin.training = False
+    with torch.no_grad():
+        for hook in hooks:
+            hook(twin, ())
+    return twin
+
+
 def connection(module: Any, path: str, shape: Shape) -> tuple[Op, Shape]:
     """Return the op of a Linear, Conv1d or Conv2d for an input of *shape*, and the shape that it gives.
 
@@ -45,6 +64,7 @@ def connection(module: Any, path: str, shape: Shape) -> tuple[Op, Shape]:
     ImportModelError
         E027 where the input does not fit.
     """
+    module = _as_called(module)
     weight = to_numpy(module.weight)
     bias = np.zeros(weight.shape[0], weight.dtype) if module.bias is None else to_numpy(module.bias)
     op: Op

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from spikeport.compiler.importers.torch_build import Builder
@@ -87,9 +88,27 @@ def _refuse_layers(root: Any, paths: list[str]) -> None:
     for path in dict.fromkeys(paths):
         layer = root.get_submodule(path)
         library = library_of(layer)
-        found += layer_refusals(layer, path) if library is None else library.refusals(layer, path)
+        found += _without_numbers(layer, path) or (
+            layer_refusals(layer, path) if library is None else library.refusals(layer, path)
+        )
     if found:
         raise ImportModelError(found)
+
+
+def _without_numbers(layer: Any, path: str) -> list[Diagnostic]:
+    """Return which tensors of *layer* are no plain arrays of numbers."""
+    found = []
+    for name, tensor in (*layer.named_parameters(), *layer.named_buffers()):
+        if isinstance(tensor, nn.UninitializedParameter):
+            continue  # a lazy layer, which is refused as such
+        kind = "is quantized" if tensor.is_quantized else f"has the layout {tensor.layout}"
+        if tensor.is_meta:
+            kind = "is on the device 'meta', where tensors have no numbers"
+        elif not tensor.is_quantized and tensor.layout == torch.strided:
+            continue
+        text = f"{name} of this {class_name(layer)} {kind}"
+        found.append(Diagnostic("E021", path, text, "make it a dense tensor of floats", {"class": class_name(layer)}))
+    return found
 
 
 def _library(root: Any, step: Step) -> Library | None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils import prune
 
 from spikeport.compiler.importers.torch_module import from_torch
 from spikeport.ir.diagnostics import ImportModelError
@@ -35,6 +36,11 @@ def norm(layer):
     for tensor in (layer.weight, layer.bias, layer.running_mean, layer.running_var):
         if tensor is not None:
             tensor.data = torch.rand(tensor.shape, generator=generator) + 0.3
+    return layer
+
+
+def sparse(layer):
+    layer.weight = nn.Parameter(layer.weight.detach().to_sparse())
     return layer
 
 
@@ -152,6 +158,8 @@ REFUSED = {
     "maxpool": (nn.MaxPool2d(2), (1, 6, 6), "E020", "torch.nn.MaxPool2d has no counterpart"),
     "relu": (nn.ReLU(), (4,), "E020", "torch.nn.ReLU has no counterpart"),
     "lazy": (nn.LazyLinear(3), (4,), "E020", "torch.nn.LazyLinear"),
+    "meta": (nn.Linear(4, 3, device="meta"), (4,), "E021", "weight of this torch.nn.Linear is on the device 'meta'"),
+    "sparse": (sparse(nn.Linear(4, 3)), (4,), "E021", "weight of this torch.nn.Linear has the layout torch.sparse_coo"),
     "channels": (nn.Conv2d(3, 4, 3), (1, 6, 6), "E027", "take 3 x 1 groups = 3 channels, got 1"),
     "large": (nn.Conv2d(1, 4, 7), (1, 6, 6), "E027", "kernel (7, 7) is larger than its padded input (6, 6)"),
     "features": (nn.Linear(3, 4), (5,), "E027", "takes input (3,), got (5,)"),
@@ -167,6 +175,27 @@ def test_refused_by_name(name):
     found = caught.value.diagnostics[0]
     assert (found.code, found.path) == (code, "1")
     assert found.hint
+
+
+@pytest.mark.filterwarnings("ignore:.*is deprecated in favor of:FutureWarning")
+@pytest.mark.parametrize("kind", ["pruned", "spectral_norm", "weight_norm"])
+def test_weights_that_are_computed_before_each_call_are_not_stale(kind):
+    torch.manual_seed(4)
+    layer = nn.Linear(6, 5)
+    if kind == "pruned":
+        prune.l1_unstructured(layer, "weight", amount=0.5)
+    else:
+        getattr(nn.utils, kind)(layer)
+    original = {"pruned": "weight_orig", "spectral_norm": "weight_orig", "weight_norm": "weight_v"}[kind]
+    layer.double().eval()
+    with torch.no_grad():
+        getattr(layer, original).add_(1.0)  # as a training step or load_state_dict would
+        stale = layer.weight.clone()
+        graph = from_torch(nn.Sequential(layer))
+        assert torch.equal(layer.weight, stale)
+        layer(torch.zeros(1, 6, dtype=torch.float64))
+    assert not torch.equal(layer.weight, stale)
+    assert np.array_equal(graph["0"].op.weight, layer.weight.detach().numpy())
 
 
 def test_functional_layers():
