@@ -1,0 +1,1 @@
+"""Parts of ``benchmarks/engine.py``: the networks, the peers, the clock and the tables."""
