@@ -53,8 +53,10 @@ format: $(STAMP) ## let ruff format the code and mend what it can
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: $(STAMP) ## the benchmarks: speed against the other simulators
-	$(PY) benchmarks/run.py
+# Without -P: a script finds the parts beside it.
+bench: $(STAMP) ## the benchmarks: speed against the other simulators, a graph of a million neurons
+	$(VENV)/bin/python benchmarks/engine.py $(if $(ANCHORS),--anchors="$(ANCHORS)")
+	$(VENV)/bin/python benchmarks/million.py
 
 wheel: $(STAMP) ## build sdist and wheel into dist/
 	rm -rf build dist
