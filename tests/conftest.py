@@ -1,9 +1,14 @@
 """Options, fixtures and Hypothesis profiles of the whole suite."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Torch's threads wait for each other busily by default: where cores are shared, with the other xdist worker above all, a
+# test then takes several times as long as on a quiet machine. Read when torch is imported, which is later.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Same examples on every machine and no deadline: a red test means a changed program, not a busy machine.
 # `--hypothesis-profile=explore` looks for new examples.
