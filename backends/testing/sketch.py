@@ -11,11 +11,11 @@ import numpy as np
 
 from spikeport.ir.dynamics import discretise
 from spikeport.ir.graph import Edge, Graph, Node
-from spikeport.ir.ops import IF, LI, LIF, NO_EXTRAS, Array, CubaLI, CubaLIF, Extras, I, Input, Neuron, Op, Output, Shape
+from spikeport.ir.ops import NO_EXTRAS, OPS, Array, Extras, Input, Neuron, Op, Output, Shape
 from spikeport.ir.profile import Profile
 
 #: Neurons and integrators by NIR's name.
-NEURONS: dict[str, type[Neuron]] = {"I": I, "IF": IF, "LI": LI, "LIF": LIF, "CubaLI": CubaLI, "CubaLIF": CubaLIF}
+NEURONS: dict[str, type[Neuron]] = {name: cls for name, cls in OPS.items() if issubclass(cls, Neuron)}
 
 
 def neuron(
@@ -47,6 +47,7 @@ def neuron(
     # What the profile wants for the node decides: threshold and gain must fit each other.
     own = profile.at(path, kind)
 
+    # What a parameter usually is, by its name: a neuron with a new one adds it here.
     def spread(low: float, high: float) -> Any:
         return np.asarray(rng.uniform(low, high, size)).astype(dtype)
 
