@@ -189,7 +189,7 @@ def _from_function(path: Path, function: str, text: str, input_shape: Shape | No
         built = build()
     except SpikeportError:
         raise
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything, and exit() is no verdict of ours
         raise ImportModelError(
             Diagnostic("E080", text, f"{function}() of {path} raised {type(error).__name__}: {error}{_where(error, path)}",
                        f"run `python -c` on it alone, or mend {path}")

@@ -20,7 +20,8 @@ def inspect(
     from spikeport.runtime import api
     from spikeport.runtime.cli.summary import program_text
 
-    loaded = api.load(model, options.parse_shape(input_shape))
+    with output.working("loading"):
+        loaded = api.load(model, options.parse_shape(input_shape))
     output.say_findings(loaded.diagnostics)
     stated = api.stated_profile(loaded, profile)
     if as_json:

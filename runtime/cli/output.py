@@ -75,11 +75,15 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None] | None]:
 
 @contextlib.contextmanager
 def working(text: str) -> Iterator[None]:
-    """Show *text* on stderr while something of unknown length goes on; nothing where stderr is no terminal."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
+    """Show *text* on stderr while something of unknown length goes on; nothing where stderr is no terminal.
 
-    with Console(stderr=True).status(text):
-        yield
+    What the user's own code prints meanwhile (``FILE.py:FUNCTION``) is talk: stdout carries the result alone.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        if not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console
+
+        with Console(stderr=True).status(text):
+            yield

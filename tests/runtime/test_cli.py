@@ -227,6 +227,24 @@ def test_talk_goes_to_stderr(here, call):
     assert json.loads((here / "r.json").read_text())["target"] is None
 
 
+def test_what_the_users_code_prints_is_talk(here, call):
+    write_builder(here, "print('my own words')\n    return small_graph()")
+    for args in (("check", "model.py:build", "-p", PROFILE), ("inspect", "model.py:build"), RUN,
+                 ("compile", "model.py:build", "-t", "loihi2", "-p", PROFILE, "-o", "c.spk"),
+                 ("compare", "model.py:build", "-p", PROFILE, "--backends", "reference,reference", "-i", "x.npy")):  # fmt: skip
+        code, out, err = call(*args, "--json")
+        assert code == 0
+        assert json.loads(out)
+        assert "my own words" in err
+
+
+def test_a_model_function_that_exits_is_no_success(here, call):
+    write_builder(here, "raise SystemExit(0)")
+    code, _, err = call("check", "model.py:build", "-p", PROFILE)
+    assert code == 3
+    assert "E080 at model.py:build: build() of model.py raised SystemExit: 0 (line 6)" in err
+
+
 def test_a_given_profile_that_replaces_the_models_is_said(here, call):
     write_builder(here, f"from spikeport.ir import parse_profile\n    return small_graph(parse_profile({PROFILE!r}))")
     assert call("check", "model.py:build")[0] == 0
