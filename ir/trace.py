@@ -51,7 +51,8 @@ class Trace:
     counts : Mapping[str, Counts]
         For every node that spikes, holds synapses or is updated.
     activity : Mapping[str, array of int64, shape (*shape)]
-        For every source of events: non-zero values by neuron, summed over samples and steps.
+        For every source of events (inputs, spiking and stateful nodes that feed something): non-zero values by neuron,
+        summed over samples and steps.
     samples, steps : int
         Size of the run.
     seconds : Mapping[str, float]

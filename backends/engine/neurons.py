@@ -1,16 +1,14 @@
 """Compiled neuron updates: ``ir.dynamics.step`` for 64 neurons at a time, the same operations in the same order.
 
-`acc` holds finished inputs (``acc[row * width + neuron]``), `words` the spikes (64 neurons a word), `params` and
-`state` a row of `width` values for each name below. See ``ir.dynamics.NeuronModel`` for the equations.
+`params` and `state` hold a row of `width` values for each name below: ``params[BETA * width + neuron]`` and so on, 0 behind
+the last neuron and infinity as its threshold. See ``ir.dynamics.NeuronModel`` for the equations.
 """
 
 import numpy as np
 from numba import njit
 
-from spikeport.backends.engine.vec import LANES, put, vfull, vge, vgt, vload, vselect, vstore, vtrunc
-
-OPTIONS = {"cache": True, "nogil": True, "fastmath": False, "error_model": "numpy"}
-INLINE = {"forceinline": True, "fastmath": False, "error_model": "numpy"}
+from spikeport.backends.engine.frame import INLINE
+from spikeport.backends.engine.vec import LANES, vfull, vge, vgt, vload, vselect, vstore, vtrunc
 
 # Rows of `params`, each of `width` values.
 BETA, GAIN, LEAK, THRESHOLD, RESET, FLOOR, ALPHA, INJECT, REFRACTORY, SYN_LEAK, OFFSET = range(11)
@@ -19,8 +17,8 @@ PARAMETERS = 11
 V, CURRENT, WAIT = range(3)
 STATES = 3
 # Bits of `flags`.
-AT_THRESHOLD, SYNAPSE, OLD_CURRENT, DECAY_INPUT, PULL, SHIFT, CLAMP, WAITS, NEXT_STEP, DROP_INPUT, CROSSING, TRACE = (
-    1 << k for k in range(12)
+AT_THRESHOLD, SYNAPSE, OLD_CURRENT, DECAY_INPUT, PULL, SHIFT, CLAMP, WAITS, NEXT_STEP, DROP_INPUT, CROSSING = (
+    1 << k for k in range(11)
 )
 # Values of `reset`.
 NO_RESET, TO_VALUE, SUBTRACT, SUBTRACT_ONCE, MULTI_SUBTRACT = range(5)
@@ -168,49 +166,3 @@ def general_block(total, params, state, width, column, flags, reset, most):
         v = vselect(vgt(floor, v), floor, v)
     vstore(state, V * width + column, v)
     return word, count
-
-
-@njit(**OPTIONS)
-def plain_neurons(acc, words, params, state, row, samples, steps, blocks, flags, reset):
-    """Step LIF or IF neurons of the simplest kind; see `neurons` for the arguments."""
-    width = blocks * LANES
-    for s in range(samples):
-        own = state[s * STATES * width :]
-        for b in range(blocks):
-            for r in range(row + s * steps, row + (s + 1) * steps):
-                total = vload(acc, (r * blocks + b) * LANES, LANES)
-                put(words, r * blocks + b, plain_block(total, params, own, width, b * LANES, flags, reset))
-
-
-@njit(**OPTIONS)
-def neurons(acc, words, params, state, trace, row, samples, steps, blocks, flags, reset, most):
-    """Step neurons of any kind over the rows of `samples` samples of `steps` steps, from `row` on.
-
-    Parameters
-    ----------
-    acc : float32 or float64
-        Finished inputs. With `MULTI_SUBTRACT` overwritten by the number of spikes of each neuron.
-    words : uint64, written
-    params : shape (11 * width,)
-        ``params[BETA * width + neuron]`` and so on; beyond the last neuron 0, and infinity as threshold.
-    state : shape (samples * 3 * width,)
-        ``state[(s * 3 + V) * width + neuron]`` and so on; carried from call to call.
-    trace : like `acc`
-        Membranes after the step, written with flag `TRACE` only (else pass `acc`).
-    flags, reset : int
-        As above.
-    most : int
-        Most spikes a step under `MULTI_SUBTRACT`; 0 is no bound.
-    """
-    width = blocks * LANES
-    for s in range(samples):
-        own = state[s * STATES * width :]
-        for b in range(blocks):
-            for r in range(row + s * steps, row + (s + 1) * steps):
-                k = (r * blocks + b) * LANES
-                word, count = general_block(vload(acc, k, LANES), params, own, width, b * LANES, flags, reset, most)
-                put(words, r * blocks + b, word)
-                if reset == MULTI_SUBTRACT:
-                    vstore(acc, k, count)
-                if flags & TRACE:
-                    vstore(trace, k, vload(own, V * width + b * LANES, LANES))

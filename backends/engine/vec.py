@@ -184,7 +184,7 @@ def vtrunc(typingctx, value):
 
 @intrinsic
 def cttz(typingctx, word):
-    """Index of the lowest set bit (the word's width when there is none)."""
+    """Find the lowest set bit (the word's width when there is none)."""
 
     def codegen(context, builder, signature, args):
         return builder.cttz(args[0], cgutils.false_bit)
@@ -194,7 +194,7 @@ def cttz(typingctx, word):
 
 @intrinsic
 def popcount(typingctx, word):
-    """Number of set bits."""
+    """Count the set bits."""
 
     def codegen(context, builder, signature, args):
         return builder.ctpop(args[0])

@@ -1,0 +1,46 @@
+"""Columns of the tables that kernels read: a row for each port (a node's output) and for each stage (a piece of work).
+
+Offsets are into the pools: ``W`` (floats, read only), ``WI`` (int32, read only), and the workspace's ``F`` (floats),
+``I`` (int32), ``U`` (uint64 masks) and ``L`` (int64 counters). -1 is "has none".
+"""
+
+# ---- ports
+N = 0  # neurons
+BLOCKS = 1  # 64-neuron blocks of a row
+WORDS = 2  # U: masks of the spiking neurons, BLOCKS a row
+VALUES = 3  # F: values, 64*BLOCKS a row
+IDX = 4  # I: canonical index of each event, CAP a row, ascending
+AMOUNT = 5  # F: value of each event; none: every value is 1
+COUNT = 6  # I: events of each row
+UNIT = 7  # I: whether all events of the row have the value 1; none: they have
+CAP = 8  # room for the events of a row
+PLACE = 9  # WI: canonical index of each packed position
+CHANNEL = 10  # WI: channel of each packed position
+CHANNELS = 11  # number of channels
+ACTIVE = 12  # L: non-zero values by packed position (Input: canonical)
+AMPLITUDE = 13  # W: value of a spike, 64*BLOCKS; none: 1
+EMITTED = 14  # L: spikes of each row
+SCRATCH = 15  # I: room to sort the events of a row
+TRACE = 16  # F: membranes after the step, 64*BLOCKS a row
+PORT_COLUMNS = 17
+
+# ---- stages
+OP = 0
+SOURCE = 1  # port
+TARGET = 2  # port
+DELAY = 3  # steps
+SYNOPS = 4  # L: synaptic operations of each row
+TALLY = 5  # L: one counter of the events that entered
+FAN = 6  # WI: synapses that each presynaptic neuron meets; none: FAN_ALL
+FAN_ALL = 7
+A, B, C, D, E, G, H, J, K, M = range(8, 18)  # by kind of stage, see the kernels
+STAGE_COLUMNS = 18
+
+# ---- kinds of stages
+(
+    EVENTS_OF_WORDS, EVENTS_OF_VALUES, VALUES_OF_WORDS, COUNT_VALUES, DENSE, DENSE_NEURON, SPARSE, CONV, POOL, GATHER, NEURON,
+    THRESHOLD, SCALE, LAG,
+) = range(14)  # fmt: skip
+
+# ---- edges of GATHER
+EDGE_PORT, EDGE_DELAY, EDGE_ORDER = range(3)  # port, steps, WI: position in the source of each target position

@@ -1,0 +1,153 @@
+"""Kernels that work neuron by neuron: sums of edges, neurons, thresholds, factors and delays."""
+
+import numpy as np
+from numba import njit
+
+from spikeport.backends.engine.columns import (
+    AMPLITUDE,
+    BLOCKS,
+    DELAY,
+    EDGE_DELAY,
+    EDGE_ORDER,
+    EDGE_PORT,
+    EMITTED,
+    SOURCE,
+    TARGET,
+    TRACE,
+    VALUES,
+    WORDS,
+    A,
+    B,
+    C,
+    D,
+    E,
+    N,
+)
+from spikeport.backends.engine.events import emitted
+from spikeport.backends.engine.frame import OPTIONS
+from spikeport.backends.engine.neurons import MULTI_SUBTRACT, STATES, V, general_block, plain_block
+from spikeport.backends.engine.vec import LANES, at, put, vfull, vgt, vload, vstore
+
+
+@njit(**OPTIONS)
+def gather(stage, ports, edges, F, WI, frame):
+    """Sum the values that edges bring, in the order of their ranks. A, B: first edge, behind the last one."""
+    target = ports[stage[TARGET]]
+    samples, pitch, lead, first, last = frame
+    blocks = target[BLOCKS]
+    width = blocks * LANES
+    zero = vfull(F.dtype.type(0), LANES)
+    for s in range(samples):
+        for row in range(s * pitch + lead + first, s * pitch + lead + last):
+            out = target[VALUES] + row * width
+            if stage[A] == stage[B]:
+                for b in range(blocks):
+                    vstore(F, out + b * LANES, zero)
+            for k in range(stage[A], stage[B]):
+                source = ports[edges[k, EDGE_PORT]]
+                at_row = source[VALUES] + (row - edges[k, EDGE_DELAY]) * width
+                order = edges[k, EDGE_ORDER]
+                if order < 0:
+                    for b in range(blocks):
+                        value = vload(F, at_row + b * LANES, LANES)
+                        if k > stage[A]:
+                            value = vload(F, out + b * LANES, LANES) + value
+                        vstore(F, out + b * LANES, value)
+                else:
+                    for j in range(target[N]):
+                        one = at(F, at_row + np.int64(at(WI, order + j)))
+                        put(F, out + j, one if k == stage[A] else at(F, out + j) + one)
+                    if k == stage[A]:
+                        for j in range(target[N], width):
+                            put(F, out + j, F.dtype.type(0))
+
+
+@njit(**OPTIONS)
+def neuron(stage, ports, F, U, L, W, frame):
+    """Step neurons on finished inputs.
+
+    A: W, parameters; B: F, state; C: flags; D: reset; E: most spikes a step (0: no bound), or -1 for LIF and IF of the
+    plainest kind.
+    """
+    port, target = ports[stage[SOURCE]], ports[stage[TARGET]]
+    samples, pitch, lead, first, last = frame
+    blocks = target[BLOCKS]
+    width = blocks * LANES
+    params = W[stage[A] :]
+    flags, reset, most = stage[C], stage[D], F.dtype.type(stage[E])
+    amplitude = target[AMPLITUDE]
+    several = reset == MULTI_SUBTRACT
+    for s in range(samples):
+        state = F[stage[B] + s * STATES * width :]
+        start = s * pitch + lead
+        for b in range(blocks):
+            column = b * LANES
+            for row in range(start + first, start + last):
+                total = vload(F, port[VALUES] + (row - stage[DELAY]) * width + column, LANES)
+                if stage[E] < 0:
+                    word = plain_block(total, params, state, width, column, flags, reset)
+                else:
+                    word, count = general_block(total, params, state, width, column, flags, reset, most)
+                    if several:
+                        if amplitude >= 0:
+                            count = count * vload(W, amplitude + column, LANES)
+                        vstore(F, target[VALUES] + row * width + column, count)
+                put(U, target[WORDS] + row * blocks + b, word)
+                if target[TRACE] >= 0:
+                    vstore(F, target[TRACE] + row * width + column, vload(state, V * width + column, LANES))
+        for row in range(start + first, start + last):
+            if not several:
+                emitted(target, U, L, row)
+            elif target[EMITTED] >= 0:
+                total = 0.0
+                for j in range(target[N]):
+                    value = at(F, target[VALUES] + row * width + j)
+                    if amplitude >= 0 and value != 0:
+                        value = np.rint(value / at(W, amplitude + j))
+                    total += value
+                put(L, target[EMITTED] + row, np.int64(total))
+
+
+@njit(**OPTIONS)
+def threshold(stage, ports, F, U, L, W, frame):
+    """Spike where the input is above the threshold. A: W, thresholds (infinite behind the last neuron)."""
+    port, target = ports[stage[SOURCE]], ports[stage[TARGET]]
+    samples, pitch, lead, first, last = frame
+    blocks = target[BLOCKS]
+    for s in range(samples):
+        for row in range(s * pitch + lead + first, s * pitch + lead + last):
+            for b in range(blocks):
+                value = vload(F, port[VALUES] + ((row - stage[DELAY]) * blocks + b) * LANES, LANES)
+                put(U, target[WORDS] + row * blocks + b, vgt(value, vload(W, stage[A] + b * LANES, LANES)))
+            emitted(target, U, L, row)
+
+
+@njit(**OPTIONS)
+def scale(stage, ports, F, W, frame):
+    """Multiply by a factor for each neuron. A: W, factors."""
+    port, target = ports[stage[SOURCE]], ports[stage[TARGET]]
+    samples, pitch, lead, first, last = frame
+    blocks = target[BLOCKS]
+    for s in range(samples):
+        for row in range(s * pitch + lead + first, s * pitch + lead + last):
+            for b in range(blocks):
+                value = vload(F, port[VALUES] + ((row - stage[DELAY]) * blocks + b) * LANES, LANES)
+                vstore(F, target[VALUES] + (row * blocks + b) * LANES, value * vload(W, stage[A] + b * LANES, LANES))
+
+
+@njit(**OPTIONS)
+def lag(stage, ports, F, WI, frame):
+    """Repeat each neuron's input after its own delay. A: WI, steps."""
+    port, target = ports[stage[SOURCE]], ports[stage[TARGET]]
+    samples, pitch, lead, first, last = frame
+    width = target[BLOCKS] * LANES
+    for s in range(samples):
+        for row in range(s * pitch + lead + first, s * pitch + lead + last):
+            for j in range(width):
+                value = F.dtype.type(0)
+                if j < target[N]:
+                    value = at(F, port[VALUES] + (row - stage[DELAY] - np.int64(at(WI, stage[A] + j))) * width + j)
+                put(F, target[VALUES] + row * width + j, value)
+
+
+__all__ = ["gather", "lag", "neuron", "scale", "threshold"]

@@ -1,0 +1,245 @@
+"""Kernels that turn inputs, masks and values into streams of events, and back."""
+
+import numpy as np
+from numba import njit
+
+from spikeport.backends.engine.columns import (
+    ACTIVE,
+    AMOUNT,
+    AMPLITUDE,
+    BLOCKS,
+    CAP,
+    CHANNEL,
+    CHANNELS,
+    COUNT,
+    EMITTED,
+    IDX,
+    PLACE,
+    SCRATCH,
+    SOURCE,
+    TARGET,
+    UNIT,
+    VALUES,
+    WORDS,
+    A,
+    B,
+    N,
+)
+from spikeport.backends.engine.frame import INLINE, OPTIONS
+from spikeport.backends.engine.vec import LANES, at, cttz, popcount, put, vfull, vload, vne, vselect, vstore
+
+
+@njit(**INLINE)
+def place_word(word, base, I, k, L, active):  # noqa: E741 - pools are named as in columns.py
+    """Append the neurons of a mask to the events at `k`; return where the next ones go."""
+    while word != np.uint64(0):
+        j = base + np.int64(cttz(word))
+        put(I, k, np.int32(j))
+        k += 1
+        if active >= 0:
+            put(L, active + j, at(L, active + j) + 1)
+        word &= word - np.uint64(1)
+    return k
+
+
+@njit(**INLINE)
+def in_canonical_order(port, I, WI, first, last):  # noqa: E741
+    """Sort the events `first` to `last` of a feature map from packed order (channels innermost) into canonical order.
+
+    Counting by channel is enough: within a channel the positions ascend already.
+    """
+    channels, scratch = port[CHANNELS], port[SCRATCH]
+    for c in range(channels + 1):
+        put(I, scratch + c, np.int32(0))
+    for k in range(first, last):
+        c = np.int64(at(WI, port[CHANNEL] + np.int64(at(I, k))))
+        put(I, scratch + c + 1, at(I, scratch + c + 1) + np.int32(1))
+    for c in range(channels):
+        put(I, scratch + c + 1, at(I, scratch + c + 1) + at(I, scratch + c))
+    rest = scratch + channels + 1
+    for k in range(first, last):
+        put(I, rest + k - first, at(I, k))
+    for k in range(rest, rest + last - first):
+        j = np.int64(at(I, k))
+        c = np.int64(at(WI, port[CHANNEL] + j))
+        slot = at(I, scratch + c)
+        put(I, scratch + c, slot + np.int32(1))
+        put(I, first + np.int64(slot), at(WI, port[PLACE] + j))
+
+
+@njit(**OPTIONS)
+def events_of_words(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
+    """Make the stream of a spiking port: the neurons of its masks, ascending. A: W, canonical amplitudes."""
+    port = ports[stage[SOURCE]]
+    samples, pitch, lead, first, last = frame
+    amount = port[AMOUNT]
+    for s in range(samples):
+        for row in range(s * pitch + lead + first, s * pitch + lead + last):
+            start = port[IDX] + row * port[CAP]
+            k = start
+            for b in range(port[BLOCKS]):
+                k = place_word(at(U, port[WORDS] + row * port[BLOCKS] + b), b * LANES, I, k, L, port[ACTIVE])
+            put(I, port[COUNT] + row, np.int32(k - start))
+            if port[PLACE] >= 0:
+                in_canonical_order(port, I, WI, start, k)
+            if amount >= 0:
+                put(I, port[UNIT] + row, np.int32(0))
+                for e in range(k - start):
+                    put(F, amount + row * port[CAP] + e, at(W, stage[A] + np.int64(at(I, start + e))))
+
+
+@njit(**OPTIONS)
+def events_of_values(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
+    """Make the stream of a port of values: all that are not zero, ascending. B: WI, packed position of each neuron."""
+    port = ports[stage[SOURCE]]
+    samples, pitch, lead, first, last = frame
+    zero = vfull(F.dtype.type(0), LANES)
+    one = F.dtype.type(1)
+    width = port[BLOCKS] * LANES
+    for s in range(samples):
+        for row in range(s * pitch + lead + first, s * pitch + lead + last):
+            start = port[IDX] + row * port[CAP]
+            k = start
+            values = port[VALUES] + row * width
+            for b in range(port[BLOCKS]):
+                word = vne(vload(F, values + b * LANES, LANES), zero)
+                k = place_word(word, b * LANES, I, k, L, port[ACTIVE])
+            put(I, port[COUNT] + row, np.int32(k - start))
+            if port[PLACE] >= 0:
+                in_canonical_order(port, I, WI, start, k)
+            unit = np.int32(1)
+            amounts = port[AMOUNT] + row * port[CAP]
+            for e in range(k - start):
+                j = np.int64(at(I, start + e))
+                if port[PLACE] >= 0:
+                    j = np.int64(at(WI, stage[B] + j))
+                value = at(F, values + j)
+                put(F, amounts + e, value)
+                if value != one:
+                    unit = np.int32(0)
+            put(I, port[UNIT] + row, unit)
+
+
+@njit(**OPTIONS)
+def values_of_words(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
+    """Write the values of a spiking port: its amplitude where it spikes, else 0."""
+    port = ports[stage[SOURCE]]
+    samples, pitch, lead, first, last = frame
+    zero, one = vfull(F.dtype.type(0), LANES), vfull(F.dtype.type(1), LANES)
+    blocks = port[BLOCKS]
+    for s in range(samples):
+        for row in range(s * pitch + lead + first, s * pitch + lead + last):
+            for b in range(blocks):
+                value = one
+                if port[AMPLITUDE] >= 0:
+                    value = vload(W, port[AMPLITUDE] + b * LANES, LANES)
+                word = at(U, port[WORDS] + row * blocks + b)
+                vstore(F, port[VALUES] + (row * blocks + b) * LANES, vselect(word, value, zero))
+
+
+@njit(**OPTIONS)
+def count_values(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
+    """Count what a port without a stream emits: its non-zero values by neuron."""
+    port = ports[stage[SOURCE]]
+    samples, pitch, lead, first, last = frame
+    zero = vfull(F.dtype.type(0), LANES)
+    blocks = port[BLOCKS]
+    for s in range(samples):
+        for row in range(s * pitch + lead + first, s * pitch + lead + last):
+            for b in range(blocks):
+                if port[VALUES] >= 0:
+                    word = vne(vload(F, port[VALUES] + (row * blocks + b) * LANES, LANES), zero)
+                else:
+                    word = at(U, port[WORDS] + row * blocks + b)
+                while word != np.uint64(0):
+                    j = port[ACTIVE] + b * LANES + np.int64(cttz(word))
+                    put(L, j, at(L, j) + 1)
+                    word &= word - np.uint64(1)
+
+
+@njit(**INLINE)
+def emitted(port, U, L, row):
+    """Count the spikes of a row of masks."""
+    if port[EMITTED] >= 0:
+        total = np.uint64(0)
+        for b in range(port[BLOCKS]):
+            total += popcount(at(U, port[WORDS] + row * port[BLOCKS] + b))
+        put(L, port[EMITTED] + row, np.int64(total))
+
+
+@njit(**INLINE)
+def append_input(x, j, F, I, L, port, k, amounts, e, unit):  # noqa: E741
+    """Append the input value `x` of neuron `j` unless it is zero in our arithmetic; return (events, unit)."""
+    value = F.dtype.type(x)
+    if value == F.dtype.type(0):
+        return e, unit
+    put(I, k + e, np.int32(j))
+    put(F, amounts + e, value)
+    if port[ACTIVE] >= 0:
+        put(L, port[ACTIVE] + j, at(L, port[ACTIVE] + j) + 1)
+    if value != F.dtype.type(1):
+        unit = np.int32(0)
+    return e + 1, unit
+
+
+@njit(**INLINE)
+def input_events(x, where, port, row, F, I, L):  # noqa: E741
+    """Make the stream of one row of an input from the flat array `x` at `where`."""
+    zero = vfull(x.dtype.type(0), LANES)
+    n = port[N]
+    k, amounts = port[IDX] + row * port[CAP], port[AMOUNT] + row * port[CAP]
+    e, unit = 0, np.int32(1)
+    whole = n // LANES * LANES
+    for base in range(0, whole, LANES):
+        word = vne(vload(x, where + base, LANES), zero)
+        while word != np.uint64(0):
+            j = base + np.int64(cttz(word))
+            e, unit = append_input(at(x, where + j), j, F, I, L, port, k, amounts, e, unit)
+            word &= word - np.uint64(1)
+    for j in range(whole, n):
+        e, unit = append_input(at(x, where + j), j, F, I, L, port, k, amounts, e, unit)
+    put(I, port[COUNT] + row, np.int32(e))
+    put(I, port[UNIT] + row, unit)
+
+
+@njit(**INLINE)
+def input_values(x, where, port, row, F):
+    """Copy one row of an input as values."""
+    target = port[VALUES] + row * port[BLOCKS] * LANES
+    for j in range(port[N]):
+        put(F, target + j, F.dtype.type(at(x, where + j)))
+    for j in range(port[N], port[BLOCKS] * LANES):
+        put(F, target + j, F.dtype.type(0))
+
+
+@njit(**INLINE)
+def enter(x, port, sample, step, steps, F, I, L, frame):  # noqa: E741
+    """Bring the rows of an input into the workspace: sample `sample` on, step `step` on, of `steps` in the array."""
+    samples, pitch, lead, first, last = frame
+    for s in range(samples):
+        for t in range(first, last):
+            row = s * pitch + lead + t
+            where = ((sample + s) * steps + step + t) * port[N]
+            if port[IDX] >= 0:
+                input_events(x, where, port, row, F, I, L)
+            if port[VALUES] >= 0:
+                input_values(x, where, port, row, F)
+
+
+@njit(**INLINE)
+def enter_silence(port, F, I, frame):  # noqa: E741
+    """Bring rows without any input into the workspace."""
+    samples, pitch, lead, first, last = frame
+    for s in range(samples):
+        for row in range(s * pitch + lead + first, s * pitch + lead + last):
+            if port[IDX] >= 0:
+                put(I, port[COUNT] + row, np.int32(0))
+                put(I, port[UNIT] + row, np.int32(1))
+            if port[VALUES] >= 0:
+                for j in range(port[BLOCKS] * LANES):
+                    put(F, port[VALUES] + row * port[BLOCKS] * LANES + j, F.dtype.type(0))
+
+
+__all__ = [
+    "TARGET", "count_values", "emitted", "enter", "enter_silence", "events_of_values", "events_of_words", "values_of_words",
+]  # fmt: skip
