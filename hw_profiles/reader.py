@@ -23,8 +23,8 @@ from spikeport.ir.diagnostics import Diagnostic, UsageError, did_you_mean
 from spikeport.ir.units import KINDS, Quantity, parse_quantity
 
 MAX_BYTES = 1 << 20
-TOP = ("schema", "name", "title", "technology", "notes", "sources", "fabric", "core", "chip", "delay", "weights", "state",
-       "costs", "power", "apart", "step", "support")  # fmt: skip
+TOP = ("schema", "name", "title", "technology", "notes", "sources", "fabric", "core", "chip", "delay", "refractory", "weights",
+       "state", "costs", "power", "apart", "step", "support")  # fmt: skip
 
 
 class Reader:

@@ -150,6 +150,25 @@ def _reset(op: Neuron, profile: Profile, in_loop: bool) -> str:
     return "reset_to_zero" if zero else "reset_to_value"
 
 
+def beside_the_chip(name: str, graph: Graph) -> tuple[Diagnostic, ...]:
+    """Return a warning E522 for every layer of weights that no neuron follows: no core holds it, and no price has it."""
+    return tuple(
+        Diagnostic(
+            "E522", node.path, f"no neuron follows this {node.op.kind}: it lies on no core of {name} but beside it, on the "
+            "host, and neither limits nor prices count it",
+            "put a neuron behind it (LI reads out a sum without spikes) to have it on the chip", {}, "warning",
+        )
+        for node in graph
+        if node.op.is_weighted and not _reaches_neurons(graph, node.path)
+    )  # fmt: skip
+
+
+def longest_refractory(graph: Graph) -> dict[str, int]:
+    """Return the most refractory steps of every layer that has some."""
+    steps = {n.path: n.op.extras.refractory_steps for n in graph if isinstance(n.op, Neuron)}
+    return {path: int(held.max()) for path, held in steps.items() if held is not None and held.size and held.any()}
+
+
 def refusals(name: str, table: Mapping[str, Support], graph: Graph, profile: Profile) -> tuple[Diagnostic, ...]:
     """Return what the target *name* refuses of *graph* (E520 errors) and what it rewrites (E521 notes)."""
     out = []

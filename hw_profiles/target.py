@@ -23,7 +23,7 @@ from spikeport.hw_profiles.reader import (
     read_support,
 )
 from spikeport.hw_profiles.records import CHIP_RESOURCES, CORE_RESOURCES, RESOURCES, CostSet, Encoding, Fabric, StepTime
-from spikeport.hw_profiles.support import Support, refusals
+from spikeport.hw_profiles.support import Support, beside_the_chip, longest_refractory, refusals
 from spikeport.ir.diagnostics import Diagnostic, UsageError, did_you_mean
 from spikeport.ir.program import Program
 from spikeport.ir.units import Quantity, format_si
@@ -49,6 +49,8 @@ class Target:
         Limits by resource; one that nobody published is unknown, and not enforced.
     max_delay : Quantity
         Longest delay of a connection, in steps.
+    max_refractory : Quantity or None
+        Most refractory steps; None where the chip sets no limit of its own.
     weight_bits : Quantity
         Width of a weight.
     memory : str
@@ -78,6 +80,7 @@ class Target:
     core: Mapping[str, Quantity]
     chip: Mapping[str, Quantity]
     max_delay: Quantity
+    max_refractory: Quantity | None
     weight_bits: Quantity
     memory: str
     encodings: tuple[Encoding, ...]
@@ -97,13 +100,13 @@ class Target:
     def check(self, program: Program, *, chips: int | None = None) -> tuple[Diagnostic, ...]:
         """Return everything in *program* that breaks a limit or that the chip lacks.
 
-        Errors are E402 (more chips than *chips*), E403 (delay), E404 (a core or a chip holds too much) and E520 (a
-        construct that the chip lacks); a warning E405 is a limit that compression may still meet; notes E521 are exact
-        rewrites.
+        Errors are E402 (more chips than *chips*), E403 (delay), E404 (a core or a chip holds too much), E407 (refractory
+        steps) and E520 (a construct that the chip lacks); a warning E405 is a limit that compression may still meet,
+        E522 a layer that stays beside the chip; notes E521 are exact rewrites.
         """
         return (
-            *self._too_many_chips(program, chips), *self._delays(program), *self._overfull(program),
-            *self._lacking(program),
+            *self._too_many_chips(program, chips), *self._delays(program), *self._refractory(program),
+            *self._overfull(program), *self._lacking(program), *beside_the_chip(self.name, program.graph),
         )  # fmt: skip
 
     def _lacking(self, program: Program) -> tuple[Diagnostic, ...]:
@@ -139,6 +142,18 @@ class Target:
             )
             for p in program.projections
             if limit is not None and p.delay > limit
+        )  # fmt: skip
+
+    def _refractory(self, program: Program) -> tuple[Diagnostic, ...]:
+        limit = None if self.max_refractory is None else self.max_refractory.value
+        return tuple(
+            Diagnostic(
+                "E407", path, f"a neuron of this layer rests {steps} steps after a spike; {self.name} has at most {limit:g}",
+                f"shorten the rest to {limit:g} steps, or choose a larger dt",
+                {"resource": "refractory", "need": steps, "limit": limit},
+            )
+            for path, steps in longest_refractory(program.graph).items()
+            if limit is not None and steps > limit
         )  # fmt: skip
 
     def _overfull(self, program: Program) -> tuple[Diagnostic, ...]:
@@ -256,6 +271,7 @@ def read_target(text: bytes, origin: str) -> Target:
         name=r.text(r.data, "name"), title=r.text(r.data, "title"), technology=r.text(r.data, "technology"),
         digest=hashlib.sha256(text).hexdigest(), notes=tuple(notes), fabric=read_fabric(r), core=MappingProxyType(core),
         chip=MappingProxyType(chip), max_delay=r.quantity(r.data.get("delay"), "delay", "1", whole=True),
+        max_refractory=r.quantity(r.data["refractory"], "refractory", "1", whole=True) if "refractory" in r.data else None,
         weight_bits=bits, memory=memory, encodings=encodings,
         state_per_core=r.count(state, "per_core", "state", "B", 0) if "per_core" in state else None,
         state_per_neuron=r.count(state, "per_neuron", "state", "B", 0) if "per_neuron" in state else None,

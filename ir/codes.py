@@ -193,6 +193,8 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E406", "too many ways between two populations",
      "Stateless nodes fork and join so often that the connections cannot be listed. Merge some of the layers between "
      "the two."),
+    ("E407", "a refractory period longer than the chip's",
+     "The chip's counter of refractory steps ends before. Shorten the period, or choose a larger dt."),
     ("E500", "a backend is not available",
      "Its packages are missing or broken; the message has the command that installs them. `spikeport doctor` shows "
      "all."),
@@ -206,6 +208,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "train with another reset, or choose another target."),
     ("E521", "a construct is rewritten exactly",
      "The chip does it by other means with the same spikes. Nothing to do."),
+    ("E522", "a layer that stays beside the chip",
+     "A core holds neurons and the synapses into them. Weights that no neuron follows are computed by the host, and are in "
+     "no limit and no price. Put an LI (or a spiking neuron) behind them to have them on the chip."),
     ("E590", "a graph that NIR cannot write",
      "A path or a parameter has no form in NIR or HDF5. Rename the node or give full shapes."),
     ("E601", "an unknown backend",
@@ -299,6 +304,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "It did not end within --timeout. Give more time, fewer samples, or a faster backend."),
     ("E804", "a run after the end",
      "The executable was closed, as it is at the end of its `with` block. Emit the program again."),
+    ("E805", "values beyond the range of the numbers",
+     "A membrane, an output or a spike count overflowed, and all that follows from it means nothing. Usual causes: input "
+     "that is not scaled as in training, or dt and time constants in different units."),
     ("E811", "a run that cannot be priced",
      "The backend did not count the events of a layer. Run it on one that counts: engine or reference."),
     ("E901", "an unknown pass",

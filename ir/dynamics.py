@@ -11,6 +11,9 @@ import numpy as np
 from spikeport.ir.ops import Array, Neuron, Shape
 from spikeport.ir.profile import Profile
 
+#: Spike counts of a step are cut here, beyond what a raster holds (int32).
+MAX_COUNT = 2**31
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NeuronModel:
@@ -288,6 +291,5 @@ def _count(model: NeuronModel, v: Array) -> Array:
         return fired.astype(np.int64)
     with np.errstate(divide="ignore", invalid="ignore"):
         count = np.where(fired, np.trunc(v / model.threshold), 0.0)
-    if model.max_spikes is not None:
-        count = np.minimum(count, model.max_spikes)
-    return count.astype(np.int64)
+    # The cast of an infinite count is undefined; a count beyond 32 bits is refused as no result (E805).
+    return np.minimum(count, MAX_COUNT if model.max_spikes is None else model.max_spikes).astype(np.int64)

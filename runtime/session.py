@@ -109,7 +109,7 @@ def run_program(
     UsageError
         E622 for a recorded path that is not there.
     UnsupportedError, BackendUnavailable, RunError
-        From the backend; E801 where it failed without saying why.
+        From the backend; E801 where it failed without saying why, E805 where values left the range of their numbers.
     """
     recording = Recording(selected(program.graph, record), record_state)
     started = time.perf_counter()
@@ -125,6 +125,7 @@ def run_program(
     except Exception as error:
         raise _failed(backend, error) from error
     finished = time.perf_counter()
+    _refuse_overflow(trace, program)
     warnings = tuple(d.message for d in backend.check(program) if d.severity != "error")
     seconds = {"build": built - started, "total": finished - started, **trace.seconds}
     trace = Trace(
@@ -133,6 +134,37 @@ def run_program(
     )  # fmt: skip
     said = (*inputs.notes, *warnings, *_changed(program, target))
     return RunResult(trace, program, inputs.is_single, meta(program, backend, seed, inputs.is_single), said, target)
+
+
+def _refuse_overflow(trace: Trace, program: Program) -> None:
+    """Raise RunError E805 where a value left the range of its numbers: what follows from it means nothing."""
+    found, most = [], np.iinfo(np.int32).max
+    for group, what in (("out", "values"), ("v", "membranes")):
+        for path, array in getattr(trace, group).items():
+            bad = ~np.isfinite(array)
+            if bad.any():
+                found.append(_overflow(path, f"{int(bad.sum())} {what} are infinite or NaN", bad, program))
+    for path, array in trace.spikes.items():
+        if array.size and (array.min() < 0 or array.max() > most):
+            bad = (array < 0) | (array > most)
+            found.append(_overflow(path, f"{int(bad.sum())} spike counts are beyond 32 bits", bad, program))
+    for path, counts in trace.counts.items():
+        per_step = counts.spikes_per_step
+        if path not in trace.spikes and per_step is not None:
+            bad = (per_step < 0) | (per_step > most)
+            if bad.any():
+                found.append(_overflow(path, "its spikes of a step are more than 32 bits count", bad, program))
+    if found:
+        raise RunError(found)
+
+
+def _overflow(path: str, what: str, bad: Array, program: Program) -> Diagnostic:
+    sample, step = (int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape)[:2])
+    return Diagnostic(
+        "E805", path, f"{what} in {program.arithmetic}, the first in step {step} of sample {sample}",
+        "scale the input down, or mend the weights or time constants that make it grow",
+        {"sample": sample, "step": step},
+    )  # fmt: skip
 
 
 def _changed(program: Program, target: Target | None) -> tuple[str, ...]:

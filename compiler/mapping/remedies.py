@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from spikeport.compiler.mapping.needs import Population, excess, usage
 from spikeport.compiler.mapping.partition import split
 from spikeport.compiler.mapping.place import place_in_order
+from spikeport.compiler.passes.table import PASSES
 from spikeport.hw_profiles.target import Target, load_target, target_names
 from spikeport.ir.diagnostics import CapacityError
 from spikeport.ir.program import Slice
@@ -22,15 +23,14 @@ def for_neuron(population: Population, target: Target, resource: str, need: int,
     ideas = []
     if resource in ("synapse_memory", "local_memory", "sdram", "in_axons", "fan_in"):
         fewer = 1 - limit / need
-        ideas.append(
-            f"prune at least {math.ceil(100 * fewer)} % of its weights (prune{{sparsity={math.ceil(100 * fewer) / 100:g}}})"
-        )
+        percent = math.ceil(100 * fewer)
+        ideas.append(f"prune at least {percent} % of its weights" + _by_pass(f"prune{{sparsity={percent / 100:g}}}"))
     if resource in ("synapse_memory", "local_memory", "sdram"):
         bits = next(
             (b for b in range(max(population.bits, default=1) - 1, 0, -1) if _fits(_narrow(population, b), target)), None
         )
         if bits is not None:
-            ideas.insert(0, f"quantise its weights to {bits} bits (quantize{{weights={bits}}})")
+            ideas.insert(0, f"quantise its weights to {bits} bits" + _by_pass(f"quantize{{weights={bits}}}"))
     if resource == "out_axons":
         ideas.append("make the layer behind it smaller, so that it spreads over fewer cores")
     others = [name for name in target_names() if name != target.name and _fits(population, load_target(name))]
@@ -49,7 +49,7 @@ def for_chips(populations: Mapping[str, Population], target: Target, chips: int)
     for bits in (b for b in (8, 6, 4, 2, 1) if b < widest):
         got = _chips({k: _narrow(p, bits) for k, p in populations.items()}, target)
         if got is not None and got <= chips:
-            ideas.append(f"quantise the weights to {bits} bits (quantize{{weights={bits}}})")
+            ideas.append(f"quantise the weights to {bits} bits" + _by_pass(f"quantize{{weights={bits}}}"))
             break
     floor = -(-sum(math.prod(p.shape) for p in populations.values()) // (target.limit("neurons") or 1))
     if floor > chips * target.fabric.stride:
@@ -61,6 +61,11 @@ def for_chips(populations: Mapping[str, Population], target: Target, chips: int)
         if got is not None and got <= chips:
             ideas.append(f"--target {name} takes {got}")
     return "; or ".join(ideas)
+
+
+def _by_pass(text: str) -> str:
+    """Return the pass that does it, in brackets, where there is one: advice that ends in E901 is worse than none."""
+    return f" (--passes '{text}')" if text.partition("{")[0] in PASSES else ""
 
 
 def _narrow(population: Population, bits: int) -> Population:

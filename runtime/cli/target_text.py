@@ -54,6 +54,8 @@ def _numbers(target: Target) -> Iterator[tuple[str, str, str, str]]:
         for name, number in table.items():
             yield _row(f"{group}: {name}", number)
     yield _row("longest delay, steps", target.max_delay)
+    if target.max_refractory is not None:
+        yield _row("most refractory steps", target.max_refractory)
     yield _row("weight bits", target.weight_bits)
     for costs in target.costs:
         for part, events in (("energy", costs.energy), ("time", costs.time)):

@@ -8,12 +8,12 @@ from graphs import networks
 from hypothesis import given, settings
 from mapped import PROFILE, chain, changed, conv, dense, lif, limited, recurrent
 
-from spikeport.compiler.mapping import map_graph
+from spikeport.compiler.mapping import map_graph, remedies
 from spikeport.compiler.mapping.chains import is_population
 from spikeport.compiler.mapping.partition import cut, grids
 from spikeport.hw_profiles.target import load_target, target_names
 from spikeport.ir.diagnostics import CapacityError, SpikeportError, UnsupportedError, UsageError
-from spikeport.ir.ops import LIF, Conv2d, Delay, Input, Linear, Output
+from spikeport.ir.ops import LIF, Conv2d, Delay, Extras, Input, Linear, Output
 from spikeport.ir.profiles import parse_profile
 from spikeport.ir.program import Slice
 from spikeport.ir.shapes import infer_shapes
@@ -103,7 +103,7 @@ def test_input_axons_at_the_edge():
     found = refusal(dense(4097, 1), target)
     assert (found.code, found.path, found.facts["need"], found.facts["limit"]) == ("E401", "lif0", 4097, 4096)
     assert "one neuron of this layer (0) takes 4,097 input axons; a core of loihi1 has 4,096" in found.message
-    assert "prune at least 1 % of its weights (prune{sparsity=0.01})" in found.hint
+    assert "prune at least 1 % of its weights" in found.hint
     assert "fits on loihi2, spinnaker1" in found.hint
 
 
@@ -143,9 +143,38 @@ def test_quantisation_is_offered_where_it_helps():
     )  # fmt: skip
     # 1,024 weights of 8 bits and 10 bits of header for each 64: 1,152 bytes; of 4 bits 640.
     assert map_graph(shared, PROFILE, limited("loihi2", synapse_memory=1152)).usage["synapse_memory"][0] == 1152
-    assert (
-        "quantise its weights to 7 bits (quantize{weights=7})" in refusal(shared, limited("loihi2", synapse_memory=1151)).hint
+    assert "quantise its weights to 7 bits" in refusal(shared, limited("loihi2", synapse_memory=1151)).hint
+
+
+def test_a_remedy_names_a_pass_only_where_there_is_one(monkeypatch):
+    wide = dense(4097, 1)
+    monkeypatch.setattr(remedies, "PASSES", {})
+    assert "prune at least 1 % of its weights; or" in refusal(wide, load_target("loihi1")).hint
+    monkeypatch.setattr(remedies, "PASSES", {"prune": object})
+    assert "prune at least 1 % of its weights (--passes 'prune{sparsity=0.01}')" in refusal(wide, load_target("loihi1")).hint
+
+
+@pytest.mark.parametrize(("target", "steps", "fits"), [("loihi1", 63, True), ("loihi1", 64, False), ("loihi2", 64, True)])
+def test_refractory_steps_at_the_edge(target, steps, fits):
+    resting = dense(3, 2).map_ops(
+        lambda n: dataclasses.replace(n.op, extras=Extras(refractory_steps=np.array([1, steps]))) if n.path == "lif0" else n.op
     )
+    if fits:
+        assert map_graph(resting, PROFILE, load_target(target)).chips == 1
+        return
+    found = refusal(resting, load_target(target))
+    assert (found.code, found.path, found.facts["need"], found.facts["limit"]) == ("E407", "lif0", 64, 63)
+    assert "rests 64 steps after a spike; loihi1 has at most 63" in found.message
+
+
+def test_weights_that_no_neuron_follows_are_said_to_stay_beside_the_chip():
+    graph = chain(("in", Input((3,))), ("fc", Linear(np.ones((4, 3)))), ("n", lif((4,))), ("read", Linear(np.ones((2, 4)))),
+                  ("out", Output((2,))))  # fmt: skip
+    program = map_graph(graph, PROFILE, load_target("loihi2"))
+    (said,) = (d for d in program.notes["mapping"] if d["code"] == "E522")
+    assert (said["path"], said["severity"]) == ("read", "warning")
+    assert "it lies on no core of loihi2" in said["message"]
+    assert not [d for d in map_graph(dense(3, 4), PROFILE, load_target("loihi2")).notes["mapping"] if d["code"] == "E522"]
 
 
 def test_quantised_layers_take_less():

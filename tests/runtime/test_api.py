@@ -288,3 +288,19 @@ def test_a_torch_module_takes_its_open_input_shape_from_the_input():
     assert api.run(net, x[0], "reference").out["output"].shape == (5, 2, 4, 4)
     assert api.from_torch(net, (1, 6, 6)).profile == run.program.profile
     assert api.load(net, (1, 7, 7)).inputs == {"input": (1, 7, 7)}
+
+
+@pytest.mark.parametrize(
+    ("profile", "record", "say"),
+    [
+        ("norse:subtract,dt=1e-3", ("hidden",), "E805 at hidden: 240 membranes are infinite or NaN in float32"),
+        ("sinabs,dt=1e-3", ("hidden",), "spike counts are beyond 32 bits in float32, the first in step 0 of sample 0"),
+        ("sinabs,dt=1e-3", (), "more than 32 bits count in float32, the first in step 0"),
+    ],
+)
+def test_values_beyond_the_range_of_the_numbers_are_no_result(profile, record, say):
+    x = np.full((40, 4), 3e38, np.float32)
+    with pytest.raises(RunError) as caught:
+        api.run(small_graph(), x, "reference", profile=profile, arith="float32", record=record, record_state=bool(record))
+    assert say in str(caught.value)
+    assert caught.value.exit_code == 6
