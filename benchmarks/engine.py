@@ -109,6 +109,8 @@ def main(given: list[str] | None = None) -> int:
     console = Console(width=max(120, Console().width), highlight=False)
     machine = host()
     console.print(f"{machine['cpu']}, {machine['cores_usable']} cores, load {machine['load_before']}")
+    if machine["load_before"][0] > 0.5:
+        console.print("others work on this machine: times and ratios will spread, those of two threads most", style="yellow")
     chosen = [c for c in cases(options.anchors, options.tiny) if options.only is None or options.only in c.name]
     if not chosen:
         console.print(f"no case has {options.only!r} in its name")

@@ -47,19 +47,13 @@ def visit(peer: Peer, threads: int) -> float:
     return float(np.median([peer.timed() for _ in range(count)]))
 
 
-def best_threads(peer: Peer) -> int:
-    """Return the number of threads with which *peer* is fastest."""
-    if len(peer.threads) == 1:
-        return peer.threads[0]
-    return min(peer.threads, key=lambda threads: visit(peer, threads))
-
-
 def interleaved(ours: Peer, others: Sequence[Peer], budget_s: float, least: int = 5, most: int = 60) -> list[Measured]:
     """Run ours and each other in turns until the budget is spent; return ours first.
 
-    Ours runs anew before every other's turn, and the ratio is that of the two neighbours.
+    Ours runs anew before every other's turn, and the ratio is that of the two neighbours. Others run with each number of
+    threads that they have, and the faster is returned.
     """
-    rows = [Measured(peer, best_threads(peer)) for peer in others]
+    rows = [Measured(peer, threads) for peer in others for threads in peer.threads]
     mine = Measured(ours, ours.threads[0])
     ended = time.perf_counter() + budget_s
     while len(mine.seconds) < most and (len(mine.seconds) < least or time.perf_counter() < ended):
@@ -74,4 +68,4 @@ def interleaved(ours: Peer, others: Sequence[Peer], budget_s: float, least: int 
             row.ratios.append(theirs / own)
         mine.seconds.append(float(np.median(of_round)))
         mine.ratios.append(1.0)
-    return [mine, *rows]
+    return [mine, *(min((r for r in rows if r.peer is peer), key=lambda r: np.median(r.seconds)) for peer in others)]

@@ -44,7 +44,8 @@ def print_case(console: Console, case: dict) -> None:
         table.add_column(column, justify="right")
     for row in case["simulators"]:
         ratio = "1" if row["role"] == "ours" else show_spread(row["ratio"])
-        table.add_row(row["name"], str(row["threads"]), show_spread(row["ms_per_sample"]), ratio)
+        threads = f"{'' if row['role'] == 'peer' else 'up to '}{row['threads']}"
+        table.add_row(row["name"], threads, show_spread(row["ms_per_sample"]), ratio)
     console.print(table)
     bound = case["memory_bound"]
     size = bound["working_set_bytes"] / 2**20
