@@ -292,4 +292,5 @@ def _count(model: NeuronModel, v: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         count = np.where(fired, np.trunc(v / model.threshold), 0.0)
     # The cast of an infinite count is undefined; a count beyond 32 bits is refused as no result (E805).
-    return np.minimum(count, MAX_COUNT if model.max_spikes is None else model.max_spikes).astype(np.int64)
+    most = MAX_COUNT if model.max_spikes is None else model.max_spikes
+    return np.asarray(np.minimum(count, most), np.int64)

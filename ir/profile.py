@@ -240,7 +240,12 @@ def _clamp(text: str) -> float | str | None:
 
 
 def _max_spikes(text: str) -> int | None:
-    return None if text == "none" else max(1, _steps(text))
+    if text == "none":
+        return None
+    value = int(text)
+    if not 1 <= value < 2**31:
+        raise ValueError("expected none, or a number of spikes from 1 to 2147483647")
+    return value
 
 
 _NUMBERS: dict[str, Any] = {

@@ -58,7 +58,7 @@ PROFILES: dict[str, NamedProfile] = {
         _named(
             "rockpool", "Rockpool: exponential decay, gain 1, several spikes a step; v_leak is a bias",
             {"subtract": "multi_subtract"},
-            scheme="exponential", gain="unit", syn_gain="decay", leak="unit", compare=">=", max_spikes=4096,
+            scheme="exponential", gain="unit", syn_gain="decay", leak="unit", compare=">=", max_spikes=2**16,
         ),
         _named(
             "spyx", "Spyx: Euler, plain subtraction; a layer's output is visible one step late",

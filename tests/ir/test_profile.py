@@ -85,6 +85,12 @@ def test_a_node_overwrites_its_kind_and_the_kind_the_whole():
     assert profile.at("out", "LIF").overrides == ()
 
 
+def test_rockpool_caps_spikes_where_its_library_does():
+    assert parse_profile("rockpool").max_spikes == 2**16  # LIFTorch's max_spikes_per_dt
+    assert parse_profile("rockpool,max_spikes=31").max_spikes == 31
+    assert parse_profile("rockpool,max_spikes=none").max_spikes is None
+
+
 def test_silence_counts_steps():
     assert parse_profile("norse,boundary=silence(7)").silence == 7
     assert parse_profile("norse,boundary=carry").silence == 0
@@ -111,6 +117,7 @@ def test_same_timing_looks_past_the_name():
         ("norse,latency=1/2/3", "E332", "expected STEPS or INPUT/BETWEEN"),
         ("norse,latency=-1", "E332", "expected a number of steps between 0 and 4096"),
         ("norse,feedback=9999", "E332", "expected a number of steps between 0 and 4096"),
+        ("sinabs,max_spikes=0", "E332", "expected none, or a number of spikes from 1 to 2147483647"),
         ("norse,bias_at_0=maybe", "E332", "expected yes or no"),
         ("norse,boundary=never", "E332", "expected reset, carry or silence(STEPS)"),
         ("norse,clamp_low=inf", "E332", "expected a finite number"),
