@@ -202,3 +202,15 @@ def describe(profile: Profile) -> list[tuple[str, str]]:
 def same_timing(a: Profile, b: Profile) -> bool:
     """Whether two profiles differ at most in their names."""
     return dataclasses.replace(a, name="") == dataclasses.replace(b, name="")
+
+
+def differences(a: Profile, b: Profile) -> tuple[str, ...]:
+    """Return where two profiles differ in timing, as texts ``reset to_zero against subtract``."""
+    fields: list[dict[str, str]] = []
+    for profile in (a, b):
+        own = dict(describe(dataclasses.replace(profile, overrides=())))
+        own |= {f"@{path}:{name}": str(value) for path, name, value in profile.overrides}
+        fields.append(own)
+    names = dict.fromkeys([*fields[0], *fields[1]])
+    pairs = {name: (fields[0].get(name, "unset"), fields[1].get(name, "unset")) for name in names}
+    return tuple(f"{name} {x} against {y}" for name, (x, y) in pairs.items() if x != y)

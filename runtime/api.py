@@ -26,7 +26,7 @@ from spikeport.compiler.driver import lower
 from spikeport.compiler.passes.base import Evaluator
 from spikeport.ir.diagnostics import Diagnostic, ProfileError, SpikeportError, UsageError, VerifyError
 from spikeport.ir.profile import Profile
-from spikeport.ir.profiles import missing_profile, parse_profile, same_timing
+from spikeport.ir.profiles import differences, missing_profile, parse_profile, same_timing
 from spikeport.ir.program import Program
 from spikeport.ir.verify import findings
 from spikeport.runtime.batches import Progress
@@ -269,7 +269,8 @@ def _settled(
         return named, arith
     if named is not None and not same_timing(named, program.profile):
         raise ProfileError(
-            Diagnostic("E336", model.source, f"the program was compiled with the profile {program.profile}, {named} was given",
+            Diagnostic("E336", model.source, f"the program was compiled with {program.profile.name}, {named.name} was given: "
+                       + "; ".join(differences(program.profile, named)),
                        "leave the profile out, or compile the model anew")
         )  # fmt: skip
     if arith is not None and arith != program.arithmetic:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from spikeport.ir.diagnostics import Diagnostic, UsageError
+from spikeport.ir.diagnostics import Diagnostic, ProfileError, UsageError
 from spikeport.ir.ops import Array
+from spikeport.ir.profiles import differences, parse_profile
 from spikeport.ir.trace import Trace
 from spikeport.runtime.files import read_arrays
 
@@ -275,4 +277,12 @@ def _first(
 def _notes(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[str, ...]:
     if not a or not b:
         return ()
-    return tuple(f"{name}: {a[name]} against {b[name]}" for name in _TELLING if name in a and name in b and a[name] != b[name])
+    differing = [n for n in _TELLING if n in a and n in b and a[n] != b[n]]
+    return tuple(f"{name}: {_told(name, a[name], b[name])}" for name in differing)
+
+
+def _told(name: str, a: Any, b: Any) -> str:
+    if name == "profile" and isinstance(a, str) and isinstance(b, str):
+        with contextlib.suppress(ProfileError):  # of another version
+            return "; ".join(differences(parse_profile(a), parse_profile(b))) or f"{a.split(',')[0]} against {b.split(',')[0]}"
+    return f"{'none' if a == '' else a} against {'none' if b == '' else b}"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spikeport.ir import PROFILES, Profile, parse_profile
 from spikeport.ir.diagnostics import ProfileError
 from spikeport.ir.profile import CHOICES, PER_NODE
-from spikeport.ir.profiles import missing_profile, same_timing
+from spikeport.ir.profiles import differences, missing_profile, same_timing
 
 FLOATS = st.floats(1e-6, 1e3)
 ANY = {
@@ -100,6 +100,14 @@ def test_same_timing_looks_past_the_name():
     one = parse_profile("norse:value")
     assert same_timing(one, dataclasses.replace(one, name="mine"))
     assert not same_timing(one, dataclasses.replace(one, dt=1e-3))
+
+
+def test_differences_are_told_field_by_field():
+    one = parse_profile("snntorch:zero,@out:reset=none")
+    assert differences(one, parse_profile("snntorch:zero,dt=1e-3,@out:reset=subtract,@in:v_reset=2")) == (
+        "dt 0.0001 against 0.001", "@out:reset none against subtract", "@in:v_reset unset against 2.0",
+    )  # fmt: skip
+    assert differences(one, dataclasses.replace(one, name="mine")) == ()
 
 
 @pytest.mark.parametrize(

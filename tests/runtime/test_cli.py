@@ -70,7 +70,7 @@ def test_1_where_runs_differ(here, call):
     assert code == 1
     assert out.startswith("different:")
     assert "first divergence: spikes/" in out
-    assert "the runs differ in profile" in out
+    assert "the runs differ in profile: reset to_zero against subtract\n" in out
     code, out, _ = call("compare", "a.npz", "b.npz", "--json")
     data = json.loads(out)
     assert (code, data["ok"], data["equal"], data["exit_code"]) == (1, False, False, 1)

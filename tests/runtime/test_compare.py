@@ -133,8 +133,15 @@ def test_files_and_what_the_runs_differ_in(tmp_path):
     ).save(tmp_path / "b.npz")
     assert compare(tmp_path / "a.npz", tmp_path / "a.npz").equal
     found = compare(tmp_path / "a.npz", tmp_path / "b.npz")
-    assert any(note.startswith("profile: norse,") for note in found.notes)
+    assert "profile: reset to_zero against subtract" in found.notes
     assert json.loads(json.dumps(found.to_json()))["first"]["path"] == found.first.path
+
+
+@pytest.mark.parametrize("profile", ["", "of a later version,x=1", None, 3, ["norse"]])
+def test_a_profile_that_cannot_be_read_is_shown_as_it_is(profile):
+    runs = [{"out/a": np.zeros(3), "meta": np.array(json.dumps({"profile": p}))} for p in (profile, "norse")]
+    (note,) = compare(*runs).notes
+    assert note == f"profile: {profile or ('none' if profile == '' else None)} against norse"
 
 
 @pytest.mark.parametrize(
