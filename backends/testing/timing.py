@@ -10,7 +10,7 @@ import numpy as np
 
 from spikeport.backends.testing.case import Case, Draft
 from spikeport.ir.graph import Edge
-from spikeport.ir.ops import Affine, Delay, Discrete, Extras, Input, Neuron
+from spikeport.ir.ops import IF, LIF, Affine, Delay, Discrete, Extras, Input, Linear, Neuron
 from spikeport.ir.profile import CHOICES, Profile
 from spikeport.ir.profiles import PROFILES, parse_profile
 
@@ -33,6 +33,7 @@ def build() -> Iterator[Case]:
     yield from _delays()
     yield from _extras()
     yield from _at_rest()
+    yield from _ties()
 
 
 def every_kind(name: str, profile: Profile | str, **options: Any) -> Draft:
@@ -162,7 +163,7 @@ def _extras() -> Iterator[Case]:
 def _at_rest() -> Iterator[Case]:
     """Yield populations that spike or drift without any input: where only events are looked at they stand still."""
     for name, text, values in (
-        ("threshold 0, >=", f"{BASE},compare=>=", {"v_threshold": 0.0}),
+        ("threshold 0, >=", f"{BASE},compare=>=", {"v_threshold": 0.0, "v_reset": 0.0, "v_leak": 0.0}),
         ("negative threshold", BASE, {"v_threshold": -0.1, "v_reset": -0.5}),
         ("leak beyond the threshold", BASE, {"v_leak": 3.0, "v_threshold": 0.5, "v_reset": 0.0}),
     ):
@@ -183,3 +184,19 @@ def _at_rest() -> Iterator[Case]:
     draft.connect(draft.add("fc2", Affine(draft.weights(4, 2, fan_in=2), np.array([1.0, 0.0, 0.5, 1.0])), "second"), "neuron")
     draft.leave("neuron")
     yield draft.case()
+
+
+def _ties() -> Iterator[Case]:
+    """Yield membranes that reach the threshold exactly: quarters and halves, which no rounding moves."""
+    for compare in CHOICES["compare"]:
+        for reset, when in (
+            ("to_zero", "after_spike"), ("subtract", "after_spike"), ("multi_subtract", "after_spike"),
+            ("subtract_once", "after_spike"), ("subtract", "next_step"), ("to_zero", "next_step_drop_input"),
+        ):  # fmt: skip
+            text = f"{BASE},gain=unit,dt=1.0,compare={compare},reset={reset},reset_when={when}"
+            draft = Draft(f"tie/{compare}, {reset}, {when}", text, (4,), rate=0.5)
+            one = np.ones(6)
+            for op in (IF(one, one, 0 * one), LIF(2 * one, one, 0 * one, one, 0 * one)):
+                weight = draft.add(f"{op.kind}.fc", Linear(draft.rng.integers(-1, 4, (6, 4)) / 4), "input")
+                draft.leave(draft.add(op.kind, op, weight), f"output.{op.kind}")
+            yield draft.case()
