@@ -90,7 +90,7 @@ class Recording:
     paths : tuple of str or None
         Nodes beside the graph's outputs; None keeps every spiking node.
     state : bool
-        Whether to keep the membranes of the recorded neurons.
+        Whether to keep membranes: of the recorded neurons, and of every spiking one.
     """
 
     paths: tuple[str, ...] | None = ()

@@ -34,7 +34,7 @@ def run(
         str, typer.Option(metavar="all|PATH,...", help="Nodes to keep beside the outputs; all: every neuron population.")
     ] = "",
     record_state: Annotated[
-        bool, typer.Option("--record-state", help="Keep membranes (after the reset) of recorded neurons.")
+        bool, typer.Option("--record-state", help="Keep membranes (after the reset) of recorded and of all spiking neurons.")
     ] = False,
     out: Annotated[Path | None, typer.Option("-o", "--output", metavar="OUT.npz", help="Where to write the arrays.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="R.json", help="Where to write the report.")] = None,
