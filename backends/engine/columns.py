@@ -43,4 +43,5 @@ STAGE_COLUMNS = 18
 ) = range(14)  # fmt: skip
 
 # ---- edges of GATHER
-EDGE_PORT, EDGE_DELAY, EDGE_ORDER = range(3)  # port, steps, WI: position in the source of each target position
+EDGE_COLUMNS = 3
+EDGE_PORT, EDGE_DELAY, EDGE_ORDER = range(EDGE_COLUMNS)  # port, steps, WI: position in the source of each target position

@@ -17,6 +17,7 @@ from spikeport.backends.engine.columns import (
     FAN,
     FAN_ALL,
     IDX,
+    PORT_COLUMNS,
     SOURCE,
     SYNOPS,
     TALLY,
@@ -38,7 +39,7 @@ from spikeport.backends.engine.columns import (
 from spikeport.backends.engine.events import emitted
 from spikeport.backends.engine.frame import INLINE, OPTIONS
 from spikeport.backends.engine.neurons import plain_block
-from spikeport.backends.engine.vec import LANES, at, put, vfull, vload, vstore
+from spikeport.backends.engine.vec import LANES, at, past, put, scalar, vfull, vload, vstore
 
 #: Share of active inputs above which rows are done four at a time (measured: benchmarks/density.py).
 DENSE_ABOVE = 0.5
@@ -112,10 +113,10 @@ def is_dense(stage, port, I, frame):  # noqa: E741
 def spread(port, I, F, source, into):  # noqa: E741
     """Write the events of a row as values of all neurons."""
     for j in range(port[N]):
-        put(F, into + j, F.dtype.type(0))
+        put(F, into + j, scalar(F, 0))
     start = port[IDX] + source * port[CAP]
     for e in range(np.int64(at(I, port[COUNT] + source))):
-        value = F.dtype.type(1)
+        value = scalar(F, 1)
         if port[AMOUNT] >= 0:
             value = at(F, port[AMOUNT] + source * port[CAP] + e)
         put(F, into + np.int64(at(I, start + e)), value)
@@ -144,7 +145,7 @@ def four_rows(stage, port, target, F, I, W, s, t, frame):  # noqa: E741
                     narrow = narrow + vload(W, weights + j * NARROW, NARROW) * x
                 vstore(F, target[VALUES] + ((row + r) * blocks + b) * lanes, narrow)
                 for j in range(NARROW, lanes):
-                    put(F, target[VALUES] + ((row + r) * blocks + b) * lanes + j, F.dtype.type(0))
+                    put(F, target[VALUES] + ((row + r) * blocks + b) * lanes + j, scalar(F, 0))
             continue
         for j in range(n):
             weight = vload(W, weights + j * LANES, LANES)
@@ -166,7 +167,7 @@ def dense(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
     A: W, weights; B: W, bias of 64*H; C: whether the last block holds 16 neurons; H: blocks; J: F, 64 floats;
     K: F, four rows of inputs.
     """
-    port, target = ports[stage[SOURCE]], ports[stage[TARGET]]
+    port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
     blocks = target[BLOCKS]
     many = is_dense(stage, port, I, frame)
@@ -192,14 +193,14 @@ def dense_neuron(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
 
     As `dense`, and D: W, parameters; E: F, state; G: flags and reset, 8 bits each.
     """
-    port, target = ports[stage[SOURCE]], ports[stage[TARGET]]
+    port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
     blocks = target[BLOCKS]
     flags, reset = stage[G] >> 8, stage[G] & 255
     width = blocks * LANES
-    params = W[stage[D] :]
+    params = past(W, stage[D])
     for s in range(samples):
-        state = F[stage[E] + s * 3 * width :]
+        state = past(F, stage[E] + s * 3 * width)
         for b in range(blocks):
             for row in range(s * pitch + lead + first, s * pitch + lead + last):
                 total = block_sum(stage, port, I, F, W, b, row, stage[J])

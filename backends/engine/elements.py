@@ -7,10 +7,12 @@ from spikeport.backends.engine.columns import (
     AMPLITUDE,
     BLOCKS,
     DELAY,
+    EDGE_COLUMNS,
     EDGE_DELAY,
     EDGE_ORDER,
     EDGE_PORT,
     EMITTED,
+    PORT_COLUMNS,
     SOURCE,
     TARGET,
     TRACE,
@@ -26,17 +28,17 @@ from spikeport.backends.engine.columns import (
 from spikeport.backends.engine.events import emitted
 from spikeport.backends.engine.frame import OPTIONS
 from spikeport.backends.engine.neurons import MULTI_SUBTRACT, STATES, V, general_block, plain_block
-from spikeport.backends.engine.vec import LANES, at, put, vfull, vgt, vload, vstore
+from spikeport.backends.engine.vec import LANES, at, past, put, scalar, vfull, vgt, vload, vstore
 
 
 @njit(**OPTIONS)
 def gather(stage, ports, edges, F, WI, frame):
     """Sum the values that edges bring, in the order of their ranks. A, B: first edge, behind the last one."""
-    target = ports[stage[TARGET]]
+    target = past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
     blocks = target[BLOCKS]
     width = blocks * LANES
-    zero = vfull(F.dtype.type(0), LANES)
+    zero = vfull(scalar(F, 0), LANES)
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):
             out = target[VALUES] + row * width
@@ -44,9 +46,9 @@ def gather(stage, ports, edges, F, WI, frame):
                 for b in range(blocks):
                     vstore(F, out + b * LANES, zero)
             for k in range(stage[A], stage[B]):
-                source = ports[edges[k, EDGE_PORT]]
-                at_row = source[VALUES] + (row - edges[k, EDGE_DELAY]) * width
-                order = edges[k, EDGE_ORDER]
+                source = past(ports, edges[EDGE_COLUMNS * k + EDGE_PORT] * PORT_COLUMNS)
+                at_row = source[VALUES] + (row - edges[EDGE_COLUMNS * k + EDGE_DELAY]) * width
+                order = edges[EDGE_COLUMNS * k + EDGE_ORDER]
                 if order < 0:
                     for b in range(blocks):
                         value = vload(F, at_row + b * LANES, LANES)
@@ -59,7 +61,7 @@ def gather(stage, ports, edges, F, WI, frame):
                         put(F, out + j, one if k == stage[A] else at(F, out + j) + one)
                     if k == stage[A]:
                         for j in range(target[N], width):
-                            put(F, out + j, F.dtype.type(0))
+                            put(F, out + j, scalar(F, 0))
 
 
 @njit(**OPTIONS)
@@ -69,16 +71,16 @@ def neuron(stage, ports, F, U, L, W, frame):
     A: W, parameters; B: F, state; C: flags; D: reset; E: most spikes a step (0: no bound), or -1 for LIF and IF of the
     plainest kind.
     """
-    port, target = ports[stage[SOURCE]], ports[stage[TARGET]]
+    port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
     blocks = target[BLOCKS]
     width = blocks * LANES
-    params = W[stage[A] :]
-    flags, reset, most = stage[C], stage[D], F.dtype.type(stage[E])
+    params = past(W, stage[A])
+    flags, reset, most = stage[C], stage[D], scalar(F, stage[E])
     amplitude = target[AMPLITUDE]
     several = reset == MULTI_SUBTRACT
     for s in range(samples):
-        state = F[stage[B] + s * STATES * width :]
+        state = past(F, stage[B] + s * STATES * width)
         start = s * pitch + lead
         for b in range(blocks):
             column = b * LANES
@@ -111,7 +113,7 @@ def neuron(stage, ports, F, U, L, W, frame):
 @njit(**OPTIONS)
 def threshold(stage, ports, F, U, L, W, frame):
     """Spike where the input is above the threshold. A: W, thresholds (infinite behind the last neuron)."""
-    port, target = ports[stage[SOURCE]], ports[stage[TARGET]]
+    port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
     blocks = target[BLOCKS]
     for s in range(samples):
@@ -125,7 +127,7 @@ def threshold(stage, ports, F, U, L, W, frame):
 @njit(**OPTIONS)
 def scale(stage, ports, F, W, frame):
     """Multiply by a factor for each neuron. A: W, factors."""
-    port, target = ports[stage[SOURCE]], ports[stage[TARGET]]
+    port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
     blocks = target[BLOCKS]
     for s in range(samples):
@@ -138,13 +140,13 @@ def scale(stage, ports, F, W, frame):
 @njit(**OPTIONS)
 def lag(stage, ports, F, WI, frame):
     """Repeat each neuron's input after its own delay. A: WI, steps."""
-    port, target = ports[stage[SOURCE]], ports[stage[TARGET]]
+    port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
     width = target[BLOCKS] * LANES
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):
             for j in range(width):
-                value = F.dtype.type(0)
+                value = scalar(F, 0)
                 if j < target[N]:
                     value = at(F, port[VALUES] + (row - stage[DELAY] - np.int64(at(WI, stage[A] + j))) * width + j)
                 put(F, target[VALUES] + row * width + j, value)

@@ -15,6 +15,7 @@ from spikeport.backends.engine.columns import (
     EMITTED,
     IDX,
     PLACE,
+    PORT_COLUMNS,
     SCRATCH,
     SOURCE,
     TARGET,
@@ -26,7 +27,7 @@ from spikeport.backends.engine.columns import (
     N,
 )
 from spikeport.backends.engine.frame import INLINE, OPTIONS
-from spikeport.backends.engine.vec import LANES, at, cttz, popcount, put, vfull, vload, vne, vselect, vstore
+from spikeport.backends.engine.vec import LANES, at, cttz, past, popcount, put, scalar, vfull, vload, vne, vselect, vstore
 
 
 @njit(**INLINE)
@@ -70,7 +71,7 @@ def in_canonical_order(port, I, WI, first, last):  # noqa: E741
 @njit(**OPTIONS)
 def events_of_words(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
     """Make the stream of a spiking port: the neurons of its masks, ascending. A: W, canonical amplitudes."""
-    port = ports[stage[SOURCE]]
+    port = past(ports, stage[SOURCE] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
     amount = port[AMOUNT]
     for s in range(samples):
@@ -91,10 +92,10 @@ def events_of_words(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
 @njit(**OPTIONS)
 def events_of_values(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
     """Make the stream of a port of values: all that are not zero, ascending. B: WI, packed position of each neuron."""
-    port = ports[stage[SOURCE]]
+    port = past(ports, stage[SOURCE] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
-    zero = vfull(F.dtype.type(0), LANES)
-    one = F.dtype.type(1)
+    zero = vfull(scalar(F, 0), LANES)
+    one = scalar(F, 1)
     width = port[BLOCKS] * LANES
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):
@@ -123,9 +124,9 @@ def events_of_values(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
 @njit(**OPTIONS)
 def values_of_words(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
     """Write the values of a spiking port: its amplitude where it spikes, else 0."""
-    port = ports[stage[SOURCE]]
+    port = past(ports, stage[SOURCE] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
-    zero, one = vfull(F.dtype.type(0), LANES), vfull(F.dtype.type(1), LANES)
+    zero, one = vfull(scalar(F, 0), LANES), vfull(scalar(F, 1), LANES)
     blocks = port[BLOCKS]
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):
@@ -140,9 +141,9 @@ def values_of_words(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
 @njit(**OPTIONS)
 def count_values(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
     """Count what a port without a stream emits: its non-zero values by neuron."""
-    port = ports[stage[SOURCE]]
+    port = past(ports, stage[SOURCE] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
-    zero = vfull(F.dtype.type(0), LANES)
+    zero = vfull(scalar(F, 0), LANES)
     blocks = port[BLOCKS]
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):
@@ -168,37 +169,25 @@ def emitted(port, U, L, row):
 
 
 @njit(**INLINE)
-def append_input(x, j, F, I, L, port, k, amounts, e, unit):  # noqa: E741
-    """Append the input value `x` of neuron `j` unless it is zero in our arithmetic; return (events, unit)."""
-    value = F.dtype.type(x)
-    if value == F.dtype.type(0):
-        return e, unit
-    put(I, k + e, np.int32(j))
-    put(F, amounts + e, value)
-    if port[ACTIVE] >= 0:
-        put(L, port[ACTIVE] + j, at(L, port[ACTIVE] + j) + 1)
-    if value != F.dtype.type(1):
-        unit = np.int32(0)
-    return e + 1, unit
-
-
-@njit(**INLINE)
 def input_events(x, where, port, row, F, I, L):  # noqa: E741
-    """Make the stream of one row of an input from the flat array `x` at `where`."""
-    zero = vfull(x.dtype.type(0), LANES)
+    """Make the stream of one row of an input from `x` at `where`: first the neurons, then their values."""
+    zero = vfull(scalar(x, 0), LANES)
     n = port[N]
-    k, amounts = port[IDX] + row * port[CAP], port[AMOUNT] + row * port[CAP]
-    e, unit = 0, np.int32(1)
+    start, amounts = port[IDX] + row * port[CAP], port[AMOUNT] + row * port[CAP]
+    k = start
     whole = n // LANES * LANES
     for base in range(0, whole, LANES):
-        word = vne(vload(x, where + base, LANES), zero)
-        while word != np.uint64(0):
-            j = base + np.int64(cttz(word))
-            e, unit = append_input(at(x, where + j), j, F, I, L, port, k, amounts, e, unit)
-            word &= word - np.uint64(1)
+        k = place_word(vne(vload(x, where + base, LANES), zero), base, I, k, L, port[ACTIVE])
     for j in range(whole, n):
-        e, unit = append_input(at(x, where + j), j, F, I, L, port, k, amounts, e, unit)
-    put(I, port[COUNT] + row, np.int32(e))
+        if at(x, where + j) != scalar(x, 0):
+            k = place_word(np.uint64(1), j, I, k, L, port[ACTIVE])
+    unit = np.int32(1)
+    for e in range(k - start):
+        value = scalar(F, at(x, where + np.int64(at(I, start + e))))
+        put(F, amounts + e, value)
+        if value != scalar(F, 1):
+            unit = np.int32(0)
+    put(I, port[COUNT] + row, np.int32(k - start))
     put(I, port[UNIT] + row, unit)
 
 
@@ -207,9 +196,9 @@ def input_values(x, where, port, row, F):
     """Copy one row of an input as values."""
     target = port[VALUES] + row * port[BLOCKS] * LANES
     for j in range(port[N]):
-        put(F, target + j, F.dtype.type(at(x, where + j)))
+        put(F, target + j, scalar(F, at(x, where + j)))
     for j in range(port[N], port[BLOCKS] * LANES):
-        put(F, target + j, F.dtype.type(0))
+        put(F, target + j, scalar(F, 0))
 
 
 @njit(**INLINE)
@@ -237,7 +226,7 @@ def enter_silence(port, F, I, frame):  # noqa: E741
                 put(I, port[UNIT] + row, np.int32(1))
             if port[VALUES] >= 0:
                 for j in range(port[BLOCKS] * LANES):
-                    put(F, port[VALUES] + row * port[BLOCKS] * LANES + j, F.dtype.type(0))
+                    put(F, port[VALUES] + row * port[BLOCKS] * LANES + j, scalar(F, 0))
 
 
 __all__ = [

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from spikeport.backends.engine.frame import INLINE
-from spikeport.backends.engine.vec import LANES, vfull, vge, vgt, vload, vselect, vstore, vtrunc
+from spikeport.backends.engine.vec import LANES, scalar, vfull, vge, vgt, vload, vselect, vstore, vtrunc
 
 # Rows of `params`, each of `width` values.
 BETA, GAIN, LEAK, THRESHOLD, RESET, FLOOR, ALPHA, INJECT, REFRACTORY, SYN_LEAK, OFFSET = range(11)
@@ -81,8 +81,8 @@ def late_reset(v, late, threshold, params, width, column, flags, reset):
 @njit(**INLINE)
 def recharged(v, carried, current, threshold, params, width, column, reset):
     """Return the membrane after a crossing within the step: reset there, then charged for the rest of the step."""
-    one = vfull(params.dtype.type(1), LANES)
-    start = vfull(params.dtype.type(0), LANES)
+    one = vfull(scalar(params, 1), LANES)
+    start = vfull(scalar(params, 0), LANES)
     if reset == TO_VALUE:
         start = vload(params, RESET * width + column, LANES)
     beta = vload(params, BETA * width + column, LANES)
@@ -110,7 +110,7 @@ def early_reset(v, word, before, threshold, params, width, column, reset):
 @njit(**INLINE)
 def count_down(word, awake, params, state, width, column):
     """Advance the refractory counters: set by a spike, else one less."""
-    one = vfull(state.dtype.type(1), LANES)
+    one = vfull(scalar(state, 1), LANES)
     wait = vload(state, WAIT * width + column, LANES)
     wait = vselect(awake, wait, wait - one)
     vstore(state, WAIT * width + column, vselect(word, vload(params, REFRACTORY * width + column, LANES), wait))
@@ -131,8 +131,8 @@ def multiple(v, word, threshold, one, most):
 @njit(**INLINE)
 def general_block(total, params, state, width, column, flags, reset, most):
     """Step 64 neurons of any kind; return the spiking neurons and how often each spikes."""
-    zero = vfull(params.dtype.type(0), LANES)
-    one = vfull(params.dtype.type(1), LANES)
+    zero = vfull(scalar(params, 0), LANES)
+    one = vfull(scalar(params, 1), LANES)
     threshold = vload(params, THRESHOLD * width + column, LANES)
     carried = vload(state, V * width + column, LANES)
     v = carried

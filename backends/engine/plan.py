@@ -36,7 +36,6 @@ class Port:
     trace: bool = False
     trace_is_values: bool = False
     active: bool = False
-    emits: bool = False
     place: int = -1
     channel: int = -1
     amplitude: int = -1
@@ -91,6 +90,8 @@ class Plan:
         By path.
     lead : int
         Rows of history.
+    by_step : tuple of (path, "spikes" or "synops")
+        What is counted by step.
     """
 
     ports: list[Port]
@@ -104,6 +105,7 @@ class Plan:
     where: Callable[[str], tuple[Port, int]]
     populations: dict[str, Population]
     lead: int
+    by_step: tuple[tuple[str, str], ...]
 
 
 def plan(network: StepNetwork, shown: Collection[str] = (), state: bool = False) -> Plan:
@@ -212,10 +214,9 @@ class _Planner:
                     port.amplitude = self.W.add(padded(packed(model.amplitude, port.packing)))
             elif isinstance(op, Threshold):
                 port.words, port.amounts = True, False
-            elif not isinstance(op, Input):
+            elif type(op) is not Input:
                 port.values = True
-            port.emits = op.is_spiking
-            has_source = isinstance(op, Input) or op.is_spiking or op.is_stateful
+            has_source = type(op) is Input or op.is_spiking or op.is_stateful
             port.active = has_source and bool(self.graph.out_of(path))
             self.ports[path] = port
         for node in self.graph:
@@ -235,7 +236,7 @@ class _Planner:
     def _ask(self, path: str) -> None:
         """Note which forms of its sources the node *path* reads."""
         op, edges = self.graph[path].op, self.graph.into(path)
-        if isinstance(op, Input):
+        if type(op) is Input:
             return
         by_event = op.is_weighted or isinstance(op, SumPool2d)
         if len(edges) == 1:
@@ -278,6 +279,7 @@ class _Planner:
             used, self.stages, np.array(groups, np.int64).reshape(-1, 3), np.array(edges, np.int64).reshape(-1, 3),
             self.starts, self.W.array(), self.WI.array(), {p: self.ports[p] for p in self.graph.inputs}, self.where,
             self.populations, self._lead(),
+            (*((p, "spikes") for p in self.graph.spiking), *((s.counted, "synops") for s in self.stages if s.counted)),
         )  # fmt: skip
 
     def _lead(self) -> int:
@@ -327,12 +329,12 @@ class _Planner:
     def _node(self, path: str, fused: str | None) -> None:
         """Make the stages of a node, then those that give its output the forms that are read."""
         op = self.graph[path].op
-        if not isinstance(op, Input):
+        if type(op) is not Input:
             self._work(path, fused)
         port = self.ports[fused or path]
         if port.words and port.values and not port.trace_is_values and not self._several(port):
             self._stage(col.VALUES_OF_WORDS, port, port)
-        if port.stream and not isinstance(op, Input):
+        if port.stream and type(op) is not Input:
             self._stream(port)
         elif port.active and not port.stream:
             self._stage(col.COUNT_VALUES, port, port)

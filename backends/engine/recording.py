@@ -5,35 +5,35 @@ from numba import njit
 
 from spikeport.backends.engine.columns import AMPLITUDE, BLOCKS, PLACE, TRACE, VALUES, WORDS, N
 from spikeport.backends.engine.frame import INLINE
-from spikeport.backends.engine.vec import LANES, at, cttz
+from spikeport.backends.engine.vec import LANES, at, cttz, put, scalar
 
 # What to copy: spikes from masks (each 1); spike counts from values; values from masks; values; membranes.
 SPIKES, COUNTS, AMPLITUDES, NUMBERS, MEMBRANES = range(5)
 
 
 @njit(**INLINE)
-def record(port, form, behind, out, sample, step, F, U, W, WI, frame):
-    """Copy the rows of *frame*, *behind* steps late, into ``out[sample + s, step + t]``, which holds zeros."""
+def record(port, form, behind, out, sample, step, steps, F, U, W, WI, frame):
+    """Copy the rows of *frame*, *behind* steps late, to sample `sample` on, step `step` on, of `out`, which holds zeros."""
     samples, pitch, lead, first, last = frame
     blocks = port[BLOCKS]
     for s in range(samples):
         for t in range(first, last):
             row = s * pitch + lead + t - behind
-            to = out[sample + s, step + t]
+            to = ((sample + s) * steps + step + t) * port[N]
             if form in (SPIKES, AMPLITUDES):
                 for b in range(blocks):
                     word = at(U, port[WORDS] + row * blocks + b)
                     while word != np.uint64(0):
                         j = b * LANES + np.int64(cttz(word))
                         word &= word - np.uint64(1)
-                        value = out.dtype.type(1)
+                        value = scalar(out, 1)
                         if form == AMPLITUDES and port[AMPLITUDE] >= 0:
-                            value = out.dtype.type(at(W, port[AMPLITUDE] + j))
-                        to[np.int64(at(WI, port[PLACE] + j)) if port[PLACE] >= 0 else j] = value
+                            value = scalar(out, at(W, port[AMPLITUDE] + j))
+                        put(out, to + (np.int64(at(WI, port[PLACE] + j)) if port[PLACE] >= 0 else j), value)
                 continue
             source = (port[TRACE] if form == MEMBRANES else port[VALUES]) + row * blocks * LANES
             for j in range(port[N]):
                 value = at(F, source + j)
                 if form == COUNTS and port[AMPLITUDE] >= 0 and value != 0:
                     value = np.rint(value / at(W, port[AMPLITUDE] + j))
-                to[np.int64(at(WI, port[PLACE] + j)) if port[PLACE] >= 0 else j] = out.dtype.type(value)
+                put(out, to + (np.int64(at(WI, port[PLACE] + j)) if port[PLACE] >= 0 else j), scalar(out, value))

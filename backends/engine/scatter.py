@@ -13,6 +13,7 @@ from spikeport.backends.engine.columns import (
     COUNT,
     DELAY,
     IDX,
+    PORT_COLUMNS,
     SOURCE,
     TARGET,
     UNIT,
@@ -31,7 +32,7 @@ from spikeport.backends.engine.columns import (
 )
 from spikeport.backends.engine.dense import tally
 from spikeport.backends.engine.frame import INLINE, OPTIONS
-from spikeport.backends.engine.vec import LANES, at, put, vfull, vload, vstore
+from spikeport.backends.engine.vec import LANES, at, past, put, scalar, vfull, vload, vstore
 
 
 @njit(**INLINE)
@@ -88,7 +89,7 @@ def conv(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
     where in the weights, first run, behind the last run); E: WI, runs (offset in the map, in the weights, length);
     G: floats of the map; H: rows cut out; J: floats of each; K: pitch of rows in the map; M: first float cut out.
     """
-    port, target = ports[stage[SOURCE]], ports[stage[TARGET]]
+    port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
     size = stage[C]
     for s in range(samples):
@@ -123,7 +124,7 @@ def sparse(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
     A: W, weights by presynaptic neuron; B: W, bias in whole blocks; C: WI, first synapse of each presynaptic neuron;
     D: WI, postsynaptic neuron of each synapse.
     """
-    port, target = ports[stage[SOURCE]], ports[stage[TARGET]]
+    port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
     width = target[BLOCKS] * LANES
     for s in range(samples):
@@ -134,7 +135,7 @@ def sparse(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
             source = row - stage[DELAY]
             start = port[IDX] + source * port[CAP]
             for e in range(np.int64(at(I, port[COUNT] + source))):
-                value = F.dtype.type(1)
+                value = scalar(F, 1)
                 if port[AMOUNT] >= 0:
                     value = at(F, port[AMOUNT] + source * port[CAP] + e)
                 j = stage[C] + np.int64(at(I, start + e))
@@ -149,10 +150,10 @@ def pool(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
 
     C: WI, first window of each input; D: WI, output of each window; E: elements of a window to divide by; 0 sums.
     """
-    port, target = ports[stage[SOURCE]], ports[stage[TARGET]]
+    port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
     width = target[BLOCKS] * LANES
-    zero = vfull(F.dtype.type(0), LANES)
+    zero = vfull(scalar(F, 0), LANES)
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):
             out = target[VALUES] + row * width
@@ -161,7 +162,7 @@ def pool(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
             source = row - stage[DELAY]
             start = port[IDX] + source * port[CAP]
             for e in range(np.int64(at(I, port[COUNT] + source))):
-                value = F.dtype.type(1)
+                value = scalar(F, 1)
                 if port[AMOUNT] >= 0:
                     value = at(F, port[AMOUNT] + source * port[CAP] + e)
                 j = stage[C] + np.int64(at(I, start + e))
@@ -169,7 +170,7 @@ def pool(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
                     to = out + np.int64(at(WI, stage[D] + k))
                     put(F, to, at(F, to) + value)
             if stage[E]:
-                area = vfull(F.dtype.type(stage[E]), LANES)
+                area = vfull(scalar(F, stage[E]), LANES)
                 for b in range(target[BLOCKS]):
                     vstore(F, out + b * LANES, vload(F, out + b * LANES, LANES) / area)
 

@@ -37,15 +37,42 @@ class VecModel(models.PrimitiveModel):
         super().__init__(dmm, fe_type, ir.VectorType(scalar, fe_type.lanes))
 
 
-def _pointer(context, builder, array_type, array, offset):
-    """Address of element `offset` of a contiguous array, unchecked."""
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.gep(data, [offset])
+@intrinsic
+def pointer(typingctx, array):
+    """Return the address of a contiguous array's elements.
+
+    Kernels are handed addresses: an array that is passed on costs numba a count of references, up and down, each time.
+    Whoever calls a kernel keeps the array.
+    """
+
+    def codegen(context, builder, signature, args):
+        return context.make_array(signature.args[0])(context, builder, args[0]).data
+
+    return types.CPointer(array.dtype)(array), codegen
 
 
-def _vector_pointer(context, builder, array_type, array, offset, vec):
-    pointer = _pointer(context, builder, array_type, array, offset)
-    return builder.bitcast(pointer, context.get_value_type(vec).as_pointer())
+@intrinsic
+def past(typingctx, address, offset):
+    """Return the address of element `offset`."""
+
+    def codegen(context, builder, signature, args):
+        return builder.gep(args[0], [args[1]])
+
+    return address(address, types.intp), codegen
+
+
+@intrinsic
+def scalar(typingctx, address, value):
+    """Return `value` in the type that lies at `address`."""
+
+    def codegen(context, builder, signature, args):
+        return context.cast(builder, args[1], signature.args[1], signature.return_type)
+
+    return address.dtype(address, value), codegen
+
+
+def _vector_pointer(context, builder, address, offset, vec):
+    return builder.bitcast(builder.gep(address, [offset]), context.get_value_type(vec).as_pointer())
 
 
 def _itemsize(context, scalar):
@@ -53,64 +80,63 @@ def _itemsize(context, scalar):
 
 
 @intrinsic(prefer_literal=True)
-def vload(typingctx, array, offset, lanes):
-    """Load `lanes` consecutive elements of a contiguous array from flat position `offset`."""
-    vec = Vec(array.dtype, lanes.literal_value)
+def vload(typingctx, address, offset, lanes):
+    """Load `lanes` consecutive elements from position `offset` on."""
+    vec = Vec(address.dtype, lanes.literal_value)
 
     def codegen(context, builder, signature, args):
-        pointer = _vector_pointer(context, builder, signature.args[0], args[0], args[1], vec)
+        pointer = _vector_pointer(context, builder, args[0], args[1], vec)
         return builder.load(pointer, align=_itemsize(context, vec.scalar))
 
-    return vec(array, types.intp, lanes), codegen
+    return vec(address, types.intp, lanes), codegen
 
 
 @intrinsic
-def vstore(typingctx, array, offset, value):
-    """Store a Vec at flat position `offset` of a contiguous array."""
+def vstore(typingctx, address, offset, value):
+    """Store a Vec at position `offset`."""
 
     def codegen(context, builder, signature, args):
-        pointer = _vector_pointer(context, builder, signature.args[0], args[0], args[1], value)
+        pointer = _vector_pointer(context, builder, args[0], args[1], value)
         builder.store(args[2], pointer, align=_itemsize(context, value.scalar))
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, value), codegen
+    return types.void(address, types.intp, value), codegen
 
 
 @intrinsic
-def at(typingctx, array, offset):
-    """Read flat position `offset`, without bounds or wrap-around test."""
+def at(typingctx, address, offset):
+    """Read position `offset`, without bounds or wrap-around test."""
 
     def codegen(context, builder, signature, args):
-        return builder.load(_pointer(context, builder, signature.args[0], args[0], args[1]))
+        return builder.load(builder.gep(args[0], [args[1]]))
 
-    return array.dtype(array, types.intp), codegen
+    return address.dtype(address, types.intp), codegen
 
 
 @intrinsic
-def put(typingctx, array, offset, value):
-    """Write flat position `offset`, without bounds or wrap-around test."""
+def put(typingctx, address, offset, value):
+    """Write position `offset`, without bounds or wrap-around test."""
 
     def codegen(context, builder, signature, args):
-        builder.store(args[2], _pointer(context, builder, signature.args[0], args[0], args[1]))
+        builder.store(args[2], builder.gep(args[0], [args[1]]))
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, array.dtype), codegen
+    return types.void(address, types.intp, address.dtype), codegen
 
 
 @intrinsic
-def prefetch(typingctx, array, offset):
-    """Ask for the cache line of flat position `offset` to be brought into L2."""
+def prefetch(typingctx, address, offset):
+    """Ask for the cache line of position `offset` to be brought into L2."""
 
     def codegen(context, builder, signature, args):
-        pointer = _pointer(context, builder, signature.args[0], args[0], args[1])
-        pointer = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+        pointer = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())
         word = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         builder.call(function, [pointer, word(0), word(2), word(1)])
         return context.get_dummy_value()
 
-    return types.void(array, types.intp), codegen
+    return types.void(address, types.intp), codegen
 
 
 def _splat(builder, scalar, lanes):

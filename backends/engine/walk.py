@@ -24,8 +24,10 @@ from spikeport.backends.engine.columns import (
     NEURON,
     OP,
     POOL,
+    PORT_COLUMNS,
     SCALE,
     SPARSE,
+    STAGE_COLUMNS,
     THRESHOLD,
     UNIT,
     VALUES,
@@ -45,7 +47,7 @@ from spikeport.backends.engine.events import (
 from spikeport.backends.engine.frame import INLINE, OPTIONS
 from spikeport.backends.engine.recording import record
 from spikeport.backends.engine.scatter import conv, pool, sparse
-from spikeport.backends.engine.vec import LANES, at, put
+from spikeport.backends.engine.vec import LANES, at, past, pointer, put, scalar
 
 
 @njit(**OPTIONS)
@@ -94,10 +96,10 @@ def move(pool, start, pitch, width, frame):
 
 
 @njit(**OPTIONS)
-def carry(ports, F, I, U, L, frame):  # noqa: E741
+def carry(ports, number, F, I, U, L, frame):  # noqa: E741
     """Keep the last `lead` rows of the chunk as the history of the next one."""
-    for p in range(ports.shape[0]):
-        port = ports[p]
+    for p in range(number):
+        port = past(ports, p * PORT_COLUMNS)
         blocks = port[BLOCKS]
         if port[WORDS] >= 0:
             move(U, port[WORDS], blocks, blocks, frame)
@@ -121,11 +123,11 @@ def carry(ports, F, I, U, L, frame):  # noqa: E741
 
 
 @njit(**OPTIONS)
-def forget(ports, F, I, U, L, frame):  # noqa: E741
+def forget(ports, number, F, I, U, L, frame):  # noqa: E741
     """Clear the history of every sample."""
     samples, rows, lead, _, _ = frame
-    for p in range(ports.shape[0]):
-        port = ports[p]
+    for p in range(number):
+        port = past(ports, p * PORT_COLUMNS)
         for s in range(samples):
             for row in range(s * rows, s * rows + lead):
                 for b in range(port[BLOCKS]):
@@ -133,7 +135,7 @@ def forget(ports, F, I, U, L, frame):  # noqa: E741
                         put(U, port[WORDS] + row * port[BLOCKS] + b, np.uint64(0))
                     if port[VALUES] >= 0:
                         for k in range(LANES):
-                            put(F, port[VALUES] + (row * port[BLOCKS] + b) * LANES + k, F.dtype.type(0))
+                            put(F, port[VALUES] + (row * port[BLOCKS] + b) * LANES + k, scalar(F, 0))
                 if port[EMITTED] >= 0:
                     put(L, port[EMITTED] + row, 0)
                 if port[IDX] >= 0:
@@ -176,55 +178,61 @@ def _compiled(fingerprint: int):
         samples, pitch, lead, first, last = frame
         if fingerprint < 0:
             return
+        to = pointer(F), pointer(I), pointer(U), pointer(L)
+        of = pointer(W), pointer(WI)
+        table, about, between = pointer(stages), pointer(ports), pointer(edges)
         if origin:
             for n in range(state.shape[0]):
                 for s in range(samples):
                     for k in range(state[n, 2]):
-                        put(F, state[n, 0] + s * state[n, 2] + k, at(W, state[n, 1] + k))
+                        put(to[0], state[n, 0] + s * state[n, 2] + k, at(of[0], state[n, 1] + k))
         for g in range(groups.shape[0]):
             if groups[g, 2]:
                 for t in range(first, last):
                     for n in range(groups[g, 0], groups[g, 1]):
-                        do(stages[n], ports, edges, F, I, U, L, W, WI, (samples, pitch, lead, t, t + 1))
+                        do(past(table, n * STAGE_COLUMNS), about, between, *to, *of, (samples, pitch, lead, t, t + 1))
             else:
                 for n in range(groups[g, 0], groups[g, 1]):
-                    do(stages[n], ports, edges, F, I, U, L, W, WI, frame)
+                    do(past(table, n * STAGE_COLUMNS), about, between, *to, *of, frame)
 
     @njit(cache=True, **OPTIONS)
     def take_in(x, port, sample, step, steps, F, I, L, frame):  # noqa: E741
         """Bring rows of the input array *x* (flat) into the workspace."""
         if fingerprint < 0:
             return
-        enter(x, port, sample, step, steps, F, I, L, frame)
+        enter(pointer(x), pointer(port), sample, step, steps, pointer(F), pointer(I), pointer(L), frame)
 
     @njit(cache=True, **OPTIONS)
     def take_silence(ports, inputs, F, I, frame):  # noqa: E741
         """Bring rows without input into the workspace."""
         if fingerprint < 0:
             return
-        for p in inputs:
-            enter_silence(ports[p], F, I, frame)
+        for k in range(inputs.shape[0]):
+            enter_silence(past(pointer(ports), inputs[k] * PORT_COLUMNS), pointer(F), pointer(I), frame)
 
     @njit(cache=True, **OPTIONS)
     def start(ports, F, I, U, L, frame):  # noqa: E741
         """Clear the history of all samples of a chunk."""
         if fingerprint < 0:
             return
-        forget(ports, F, I, U, L, frame)
+        forget(pointer(ports), ports.shape[0], pointer(F), pointer(I), pointer(U), pointer(L), frame)
 
     @njit(cache=True, **OPTIONS)
     def go_on(ports, F, I, U, L, frame):  # noqa: E741
         """Make the last rows of the chunk the history of the next one; what is recorded must be copied out before."""
         if fingerprint < 0:
             return
-        carry(ports, F, I, U, L, frame)
+        carry(pointer(ports), ports.shape[0], pointer(F), pointer(I), pointer(U), pointer(L), frame)
 
     @njit(cache=True, **OPTIONS)
-    def show(port, form, behind, out, sample, step, F, U, W, WI, frame):
-        """Copy what left a port into a recording *out*, (samples, steps, neurons) of zeros."""
+    def show(port, form, behind, out, sample, step, steps, F, U, W, WI, frame):
+        """Copy what left a port into a recording *out*, zeros of (samples, steps, neurons), flat."""
         if fingerprint < 0:
             return
-        record(port, form, behind, out, sample, step, F, U, W, WI, frame)
+        record(
+            pointer(port), form, behind, pointer(out), sample, step, steps, pointer(F), pointer(U), pointer(W), pointer(WI),
+            frame,
+        )  # fmt: skip
 
     return walk, take_in, take_silence, start, go_on, show
 

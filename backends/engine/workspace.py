@@ -55,8 +55,6 @@ class Workspace:
         self.ports = np.full((len(plan.ports), col.PORT_COLUMNS), -1, np.int64)
         self.active: dict[str, tuple[int, Port]] = {}
         self.tallies: dict[str, int] = {}
-        self.emitted: dict[str, int] = {}
-        self.synops: dict[str, int] = {}
         for port in plan.ports:  # counters of a run first, so that they can be kept apart from counters of rows
             if port.active:
                 self.active[port.path] = (rooms["L"].take(port.blocks * LANES), port)
@@ -64,8 +62,11 @@ class Workspace:
             if stage.counted is not None:
                 self.tallies[stage.counted] = rooms["L"].take(1)
         self.counters = rooms["L"].size
+        self._rows = rooms["L"].take(rows * len(plan.by_step))
+        by_step = {key: self._rows + i * rows for i, key in enumerate(plan.by_step)}
         for row, port in zip(self.ports, plan.ports, strict=True):
             self._place(row, port, rooms, rows)
+            row[col.EMITTED] = by_step.get((port.path, "spikes"), -1)
         self.stages = np.full((len(plan.stages), col.STAGE_COLUMNS), -1, np.int64)
         fields: dict[int, Mapping[int, int]] = {}
         for row, stage in zip(self.stages, plan.stages, strict=True):
@@ -80,8 +81,7 @@ class Workspace:
                     row[column] = value
             fields[id(stage)] = placed
             if stage.counted is not None:
-                self.synops[stage.counted] = rooms["L"].take(rows)
-                row[col.SYNOPS], row[col.TALLY] = self.synops[stage.counted], self.tallies[stage.counted]
+                row[col.SYNOPS], row[col.TALLY] = by_step[stage.counted, "synops"], self.tallies[stage.counted]
         starts = [(next(iter(self._states(fields[id(s)], s.fields))), w, size) for s, w, size in plan.starts]
         self.states = np.array(starts, np.int64).reshape(-1, 3)
         self.F, self.I, self.U, self.L = (aligned(rooms[name].size + LANES, rooms[name].dtype) for name in "FIUL")
@@ -113,8 +113,6 @@ class Workspace:
                 row[col.SCRATCH] = rooms["I"].take(port.packing.channels + 1 + port.n)
         if port.active:
             row[col.ACTIVE] = self.active[port.path][0]
-        if port.emits:
-            self.emitted[port.path] = row[col.EMITTED] = rooms["L"].take(rows)
 
     def frame(self, samples: int, steps: int) -> tuple[int, int, int, int, int]:
         """Return the frame of a chunk that fills *samples* and *steps* of the room."""
@@ -142,8 +140,7 @@ class Workspace:
         if self.plan.lead:
             kernels.go_on(self.ports, self.F, self.I, self.U, self.L, frame)
 
-    def rows(self, offset: int, samples: int, steps: int, behind: int = 0) -> Array:
-        """Return the counters of rows at *offset* as (samples, steps), *behind* steps late."""
-        full = self.L[offset : offset + self.chunk.samples * self.pitch].reshape(self.chunk.samples, self.pitch)
-        begin = self.plan.lead - behind
-        return full[:samples, begin : begin + steps]
+    def by_step(self) -> Array:
+        """Return the counters of rows as (plan.by_step, samples, lead + steps), a view."""
+        count, samples = len(self.plan.by_step), self.chunk.samples
+        return self.L[self._rows : self._rows + count * samples * self.pitch].reshape(count, samples, self.pitch)
