@@ -143,8 +143,8 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E303", "dt and a time constant do not fit",
      "Euler's decay is 1 - dt/tau, which is not above 0 when dt >= tau. State the dt of the training: --profile "
      "snntorch,dt=1e-3; for time constants counted in steps, dt=1."),
-    ("E304", "a delay that is no whole number of steps",
-     "Delays are integers in steps. Choose a dt that divides them."),
+    ("E304", "a delay that is no whole number of steps, or of too many",
+     "Delays are integers in steps, at most 2^20 of them. Choose a dt that divides them, in the unit of the file."),
     ("E305", "a reset above the threshold",
      "The neuron would spike in every step from the first spike on. Mend v_reset or v_threshold."),
     ("E306", "parameters of another type than numbers",

@@ -131,7 +131,7 @@ def _delay_steps(op: Delay, profile: Profile, shape: tuple[int, ...]) -> Array:
         return np.ascontiguousarray(np.broadcast_to(op.steps(profile.dt), shape))
     except ValueError as error:
         raise VerifyError(
-            Diagnostic("E304", "", str(error), "choose dt so that every delay is a whole number of steps")
+            Diagnostic("E304", "", str(error), "choose dt so that every delay is a whole number of steps, and not too many")
         ) from None
 
 

@@ -243,7 +243,9 @@ def _timing(graph: Graph, profile: Profile | None) -> Findings:
             try:
                 node.op.steps(profile.dt)
             except ValueError as error:
-                yield Diagnostic("E304", node.path, str(error), "choose dt so that every delay is a whole number of steps")
+                yield Diagnostic(
+                    "E304", node.path, str(error), "choose dt so that every delay is a whole number of steps, and not too many"
+                )
     if any(e.source not in graph or e.target not in graph for e in graph.edges):
         return
     try:

@@ -14,6 +14,9 @@ import numpy as np
 
 from spikeport.ir.ops.base import Array, Op, Shape, ShapeError, frozen_array
 
+#: Longest Delay in steps: each of them is a value of the layer in memory.
+MAX_DELAY_STEPS = 2**20
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Discrete:
@@ -326,8 +329,11 @@ class Delay(Op):
         return input_shape
 
     def steps(self, dt: float) -> Array:
-        """Return the delay in steps of *dt* as int64; raise ValueError where it is no whole number of them."""
+        """Return the delay in steps of *dt* as int64; raise ValueError where it is no whole number of them, or too large."""
         exact = np.asarray(self.delay, np.float64) / dt
+        if exact.size and not exact.max() <= MAX_DELAY_STEPS:
+            steps = f"{exact.max():.7g} steps of {dt:g} s"
+            raise ValueError(f"a delay of {self.delay.max():g} s is {steps}; at most {MAX_DELAY_STEPS:,} are kept")
         whole = np.rint(exact)
         if not np.allclose(exact, whole, rtol=1e-6, atol=1e-6):
             worst = float(self.delay.ravel()[np.argmax(np.abs(exact - whole))])

@@ -153,6 +153,14 @@ def test_a_delay_is_a_whole_number_of_steps():
     assert only(delayed, "E304", EULER).path == "fc"
 
 
+@pytest.mark.parametrize("seconds", [105.0, 1e9, 1e300])
+def test_a_delay_is_not_longer_than_memory(seconds):
+    delayed = base(fc=Delay(np.full(3, seconds)), lif=lif(3), output=Output((3,)))
+    found = only(delayed, "E304", EULER)
+    assert found.path == "fc"
+    assert f"a delay of {seconds:g} s is {seconds / 1e-4:.7g} steps of 0.0001 s; at most 1,048,576 are kept" in found.message
+
+
 def test_resets_above_the_threshold_are_doubted():
     found = only(base(lif=neuron(v_reset=2.0)), "E305", EULER)
     assert found.message == "v_reset 2 is above v_threshold 1: it never stops spiking"
