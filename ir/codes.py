@@ -103,6 +103,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "layer's sizes."),
     ("E028", "neurons of several libraries in one module",
      "Their conventions of time differ, so no single profile holds. Use one library's neurons."),
+    ("E029", "a layer with forward hooks",
+     "Hooks are code that runs beside a layer's forward, and may change its values; the import does not see them. Remove "
+     "those that change values. Hooks that only record are harmless."),
     ("E080", "your model function raised an error",
      "FILE.py:FUNCTION runs your own code, and it failed; the message has the exception and the line. Try it alone: "
      "python -c 'import FILE; FILE.FUNCTION()'."),

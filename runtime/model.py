@@ -107,9 +107,10 @@ def from_torch(module: Any, input_shape: Shape | None = None, sample: Any = None
         E0xx, with the path and class of every layer that cannot be expressed.
     """
     from spikeport.compiler.importers.torch_module import from_torch as import_module
+    from spikeport.compiler.importers.torch_module import hooked
 
     name = f"{type(module).__module__}.{type(module).__qualname__}"
-    return Model(import_module(module, input_shape=input_shape, sample=sample), name)
+    return Model(import_module(module, input_shape=input_shape, sample=sample), name, None, hooked(module))
 
 
 def _is_torch(value: Any) -> bool:

@@ -178,3 +178,21 @@ def _leads_to(root: Any, expr: Expr, name: str) -> bool:
     while isinstance(expr, Layer) and isinstance(root.get_submodule(expr.path), (nn.Identity, nn.Dropout)):
         expr = expr.arg
     return isinstance(expr, In) and expr.name == name
+
+
+def hooked(module: Any) -> tuple[Diagnostic, ...]:
+    """Return a warning E029 for every layer with forward hooks: code that its import does not see.
+
+    Those of torch.nn.utils (pruning and norms of weights) are known. A hook that only records changes nothing, so this is
+    a doubt and no refusal.
+    """
+    found = []
+    for path, layer in module.named_modules():
+        hooks = [*layer._forward_hooks.values(), *layer._forward_pre_hooks.values()]
+        own = [h for h in hooks if not type(h).__module__.startswith("torch.nn.utils.")]
+        is_read_as_a_whole = not path or not any(True for _ in layer.children()) or library_of(layer) is not None
+        if own and is_read_as_a_whole:
+            names = ", ".join(sorted({getattr(h, "__qualname__", type(h).__qualname__) for h in own}))
+            text = f"this {class_name(layer)} has forward hooks ({names}); what they change is not imported"
+            found.append(Diagnostic("E029", path, text, "fine where they only record; else remove them", {}, "warning"))
+    return tuple(found)

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 from torch_nets import edges, hidden, leaky, linears, net, same_spikes
 
 from spikeport.compiler.importers import torch_library
-from spikeport.compiler.importers.torch_module import from_torch
+from spikeport.compiler.importers.torch_module import from_torch, hooked
 from spikeport.ir.diagnostics import ImportModelError, VerifyError
+from spikeport.runtime.model import load
 
 
 def test_paths_are_the_modules_own_names():
@@ -210,3 +212,19 @@ def test_neurons_of_two_libraries_are_refused(monkeypatch):
         )
     with pytest.raises(ImportModelError, match=re.escape("several libraries in one module: snntorch at 1, other at 2")):
         from_torch(module)
+
+
+def test_hooks_are_doubted():
+    def recorder(module, arguments, result):
+        return None
+
+    net = nn.Sequential(nn.Linear(3, 3), hidden(), nn.Sequential(nn.Linear(3, 2), hidden()))
+    assert hooked(net) == ()
+    net[0].register_forward_hook(recorder)
+    net[2].register_forward_hook(recorder)  # a container's is traced with its forward
+    net[2][1].register_forward_pre_hook(lambda module, arguments: None)
+    prune.identity(net[2][0], "weight")
+    found = hooked(net)
+    assert [(d.code, d.path, d.severity) for d in found] == [("E029", "0", "warning"), ("E029", "2.1", "warning")]
+    assert "this torch.nn.Linear has forward hooks (test_hooks_are_doubted.<locals>.recorder)" in found[0].message
+    assert load(net).diagnostics == found
