@@ -63,16 +63,12 @@ def test_bare_import_is_seen(line: str) -> None:
     assert bare(line)
 
 
-@pytest.mark.parametrize(
-    "line", ["import spikeport.ir", "from spikeport.compiler import passes", "import irx"]
-)
+@pytest.mark.parametrize("line", ["import spikeport.ir", "from spikeport.compiler import passes", "import irx"])
 def test_full_import_is_not(line: str) -> None:
     assert not bare(line)
 
 
-@pytest.mark.parametrize(
-    "line", ["import spikeport", "from spikeport import run", "from spikeport import ir, Graph"]
-)
+@pytest.mark.parametrize("line", ["import spikeport", "from spikeport import run", "from spikeport import ir, Graph"])
 def test_facade_import_is_seen(line: str) -> None:
     assert through_facade(line)
 
