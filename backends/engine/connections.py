@@ -21,11 +21,11 @@ NARROW = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dense:
-    """Weights (blocks, presynaptic, 64) flat, a narrow last block (presynaptic, 16); bias in whole blocks."""
+    """Weights flat, presynaptic-major in each part: pairs of blocks (128 neurons), then single ones (64; 16 if narrow)."""
 
     weights: Array
     bias: Array
-    blocks: int
+    pairs: int
     is_narrow: bool
 
 
@@ -87,14 +87,13 @@ def linear(op: Op, dtype: Any) -> Dense | Sparse:
         np.cumsum(np.bincount(group * n_in + pre, minlength=len(stacked) * n_in), out=first[1:])
         return Sparse(stacked[group, post, pre], bias, first, group * n_out + post)
     blocks, rest = blocks_of(n_out), n_out % LANES
-    full = np.zeros((blocks * LANES, n_in), dtype)
-    full[:n_out] = weight
-    by_block = np.ascontiguousarray(full.reshape(blocks, LANES, n_in).transpose(0, 2, 1))
     is_narrow = 0 < rest <= NARROW
-    if is_narrow:
-        last = np.ascontiguousarray(by_block[-1, :, :NARROW]).reshape(-1)
-        return Dense(np.concatenate([by_block[:-1].reshape(-1), last]), bias, blocks, True)
-    return Dense(by_block.reshape(-1), bias, blocks, False)
+    pairs = (blocks - is_narrow) // 2
+    widths = [2 * LANES] * pairs + [LANES] * (blocks - is_narrow - 2 * pairs) + [NARROW] * is_narrow
+    full = np.zeros((sum(widths), n_in), dtype)
+    full[:n_out] = weight
+    parts = np.split(full, np.cumsum(widths)[:-1])
+    return Dense(np.concatenate([np.ascontiguousarray(p.T).reshape(-1) for p in parts]), bias, pairs, is_narrow)
 
 
 def packing_of(op: Op, output: Shape) -> Packing | None:

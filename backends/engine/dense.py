@@ -34,11 +34,12 @@ from spikeport.backends.engine.columns import (
     H,
     J,
     K,
+    M,
     N,
 )
 from spikeport.backends.engine.events import emitted
 from spikeport.backends.engine.frame import INLINE, OPTIONS
-from spikeport.backends.engine.neurons import plain_block
+from spikeport.backends.engine.neurons import STATES, plain_block
 from spikeport.backends.engine.vec import LANES, at, past, put, scalar, vfull, vload, vstore
 
 #: Share of active inputs above which rows are done four at a time (measured: benchmarks/density.py).
@@ -65,7 +66,7 @@ def _adder(lanes):
     """Return the sum over a row's events for `lanes` neurons."""
 
     @njit(**INLINE)
-    def add(acc, I, F, W, port, source, weights, scale):  # noqa: E741
+    def add(acc, I, F, W, port, source, weights):  # noqa: E741
         start = port[IDX] + source * port[CAP]
         stop = start + np.int64(at(I, port[COUNT] + source))
         if port[AMOUNT] < 0 or at(I, port[UNIT] + source) != 0:
@@ -85,15 +86,38 @@ add_64, add_16 = _adder(LANES), _adder(NARROW)
 
 
 @njit(**INLINE)
-def block_sum(stage, port, I, F, W, b, row, scratch):  # noqa: E741
-    """Return the finished sums of block `b`; a narrow last block passes through `scratch` (64 floats, zeros behind 16)."""
+def pair_sum(stage, port, I, F, W, b, row):  # noqa: E741
+    """Return the finished sums of the blocks `b` and `b + 1`, whose weights lie side by side."""
     source = row - stage[DELAY]
-    if stage[C] and b == stage[H] - 1:
+    low, high = vload(W, stage[B] + b * LANES, LANES), vload(W, stage[B] + (b + 1) * LANES, LANES)
+    weights = stage[A] + b * port[N] * LANES
+    start = port[IDX] + source * port[CAP]
+    stop = start + np.int64(at(I, port[COUNT] + source))
+    if port[AMOUNT] < 0 or at(I, port[UNIT] + source) != 0:
+        for k in range(start, stop):
+            here = weights + np.int64(at(I, k)) * (2 * LANES)
+            low = low + vload(W, here, LANES)
+            high = high + vload(W, here + LANES, LANES)
+    else:
+        amounts = port[AMOUNT] + source * port[CAP] - start
+        for k in range(start, stop):
+            here = weights + np.int64(at(I, k)) * (2 * LANES)
+            value = vfull(at(F, amounts + k), LANES)
+            low = low + vload(W, here, LANES) * value
+            high = high + vload(W, here + LANES, LANES) * value
+    return low, high
+
+
+@njit(**INLINE)
+def block_sum(stage, port, I, F, W, b, row, is_narrow):  # noqa: E741
+    """Return the finished sums of block `b`; one of 16 neurons passes through 64 floats that are 0 behind them."""
+    source = row - stage[DELAY]
+    weights = stage[A] + b * port[N] * LANES
+    if is_narrow:
         narrow = vload(W, stage[B] + b * LANES, NARROW)
-        vstore(F, scratch, add_16(narrow, I, F, W, port, source, stage[A] + b * port[N] * LANES, 1))
-        return vload(F, scratch, LANES)
-    acc = vload(W, stage[B] + b * LANES, LANES)
-    return add_64(acc, I, F, W, port, source, stage[A] + b * port[N] * LANES, 1)
+        vstore(F, stage[J], add_16(narrow, I, F, W, port, source, weights))
+        return vload(F, stage[J], LANES)
+    return add_64(vload(W, stage[B] + b * LANES, LANES), I, F, W, port, source, weights)
 
 
 @njit(**INLINE)
@@ -123,88 +147,105 @@ def spread(port, I, F, source, into):  # noqa: E741
 
 
 @njit(**OPTIONS)
-def four_rows(stage, port, target, F, I, W, s, t, frame):  # noqa: E741
-    """Sum four rows from step `t` of sample `s` together, each weight read once."""
-    pitch, lead = frame[1], frame[2]
-    row = s * pitch + lead + t
-    n, scratch = port[N], stage[K]
+def four_rows(stage, port, blocks, F, I, W, row, out):  # noqa: E741
+    """Sum four rows from `row` on together, each weight read once, into four rows of values at `out`."""
+    n, x = port[N], stage[K]
+    width = blocks * LANES
     for r in range(4):
-        spread(port, I, F, row + r - stage[DELAY], scratch + r * n)
-    x0, x1, x2, x3 = scratch, scratch + n, scratch + 2 * n, scratch + 3 * n
-    blocks = target[BLOCKS]
+        spread(port, I, F, row + r - stage[DELAY], x + r * n)
     for b in range(blocks):
-        a0 = vload(W, stage[B] + b * LANES, LANES)
-        a1, a2, a3 = a0, a0, a0
-        lanes = LANES
-        weights = stage[A] + b * n * LANES
+        # Two blocks of a pair lie side by side.
+        pitch, weights = LANES, stage[A] + b * n * LANES
+        if b < 2 * stage[H]:
+            pitch, weights = 2 * LANES, stage[A] + (b - b % 2) * n * LANES + b % 2 * LANES
+        to = out + b * LANES
         if stage[C] and b == blocks - 1:
             for r in range(4):
                 narrow = vload(W, stage[B] + b * LANES, NARROW)
                 for j in range(n):
-                    x = vfull(at(F, scratch + r * n + j), NARROW)
-                    narrow = narrow + vload(W, weights + j * NARROW, NARROW) * x
-                vstore(F, target[VALUES] + ((row + r) * blocks + b) * lanes, narrow)
-                for j in range(NARROW, lanes):
-                    put(F, target[VALUES] + ((row + r) * blocks + b) * lanes + j, scalar(F, 0))
+                    narrow = narrow + vload(W, weights + j * NARROW, NARROW) * vfull(at(F, x + r * n + j), NARROW)
+                vstore(F, to + r * width, vfull(scalar(F, 0), LANES))
+                vstore(F, to + r * width, narrow)
             continue
+        a0 = vload(W, stage[B] + b * LANES, LANES)
+        a1, a2, a3 = a0, a0, a0
         for j in range(n):
-            weight = vload(W, weights + j * LANES, LANES)
-            a0 = a0 + weight * vfull(at(F, x0 + j), LANES)
-            a1 = a1 + weight * vfull(at(F, x1 + j), LANES)
-            a2 = a2 + weight * vfull(at(F, x2 + j), LANES)
-            a3 = a3 + weight * vfull(at(F, x3 + j), LANES)
-        where = target[VALUES] + (row * blocks + b) * LANES
-        vstore(F, where, a0)
-        vstore(F, where + blocks * LANES, a1)
-        vstore(F, where + 2 * blocks * LANES, a2)
-        vstore(F, where + 3 * blocks * LANES, a3)
+            weight = vload(W, weights + j * pitch, LANES)
+            a0 = a0 + weight * vfull(at(F, x + j), LANES)
+            a1 = a1 + weight * vfull(at(F, x + n + j), LANES)
+            a2 = a2 + weight * vfull(at(F, x + 2 * n + j), LANES)
+            a3 = a3 + weight * vfull(at(F, x + 3 * n + j), LANES)
+        vstore(F, to, a0)
+        vstore(F, to + width, a1)
+        vstore(F, to + 2 * width, a2)
+        vstore(F, to + 3 * width, a3)
 
 
 @njit(**OPTIONS)
 def dense(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
     """Sum a fully connected layer.
 
-    A: W, weights; B: W, bias of 64*H; C: whether the last block holds 16 neurons; H: blocks; J: F, 64 floats;
+    A: W, weights; B: W, bias; C: whether the last block holds 16 neurons; H: pairs of blocks; J: F, 64 floats;
     K: F, four rows of inputs.
     """
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
-    blocks = target[BLOCKS]
+    blocks, values = target[BLOCKS], target[VALUES]
     many = is_dense(stage, port, I, frame)
     for s in range(samples):
-        start = s * pitch + lead
-        for row in range(start + first, start + last):
+        begin, end = s * pitch + lead + first, s * pitch + lead + last
+        for row in range(begin, end):
             tally(stage, port, I, L, WI, row)
-        by_four = first
         if many:
-            by_four = first + (last - first) // 4 * 4
-            for t in range(first, by_four, 4):
-                four_rows(stage, port, target, F, I, W, s, t, frame)
-        if by_four < last:
-            for b in range(blocks):
-                for row in range(start + by_four, start + last):
-                    total = block_sum(stage, port, I, F, W, b, row, stage[J])
-                    vstore(F, target[VALUES] + (row * blocks + b) * LANES, total)
+            for row in range(begin, end - 3, 4):
+                four_rows(stage, port, blocks, F, I, W, row, values + row * blocks * LANES)
+            begin = end - (end - begin) % 4
+        for b in range(0, 2 * stage[H], 2):
+            for row in range(begin, end):
+                low, high = pair_sum(stage, port, I, F, W, b, row)
+                vstore(F, values + (row * blocks + b) * LANES, low)
+                vstore(F, values + (row * blocks + b + 1) * LANES, high)
+        for b in range(2 * stage[H], blocks):
+            is_narrow = stage[C] != 0 and b == blocks - 1
+            for row in range(begin, end):
+                vstore(F, values + (row * blocks + b) * LANES, block_sum(stage, port, I, F, W, b, row, is_narrow))
 
 
 @njit(**OPTIONS)
 def dense_neuron(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
-    """Sum a fully connected layer and step its LIF or IF neurons at once; the sums never reach memory.
+    """Sum a fully connected layer and step its LIF or IF neurons at once; the sums of few events never reach memory.
 
-    As `dense`, and D: W, parameters; E: F, state; G: flags and reset, 8 bits each.
+    As `dense`, and D: W, parameters; E: F, state; G: flags and reset, 8 bits each; M: F, four rows of sums.
     """
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
-    blocks = target[BLOCKS]
+    blocks, words = target[BLOCKS], target[WORDS]
     flags, reset = stage[G] >> 8, stage[G] & 255
     width = blocks * LANES
     params = past(W, stage[D])
+    many = is_dense(stage, port, I, frame)
     for s in range(samples):
-        state = past(F, stage[E] + s * 3 * width)
-        for b in range(blocks):
-            for row in range(s * pitch + lead + first, s * pitch + lead + last):
-                total = block_sum(stage, port, I, F, W, b, row, stage[J])
-                put(U, target[WORDS] + row * blocks + b, plain_block(total, params, state, width, b * LANES, flags, reset))
-        for row in range(s * pitch + lead + first, s * pitch + lead + last):
+        begin, end = s * pitch + lead + first, s * pitch + lead + last
+        state = past(F, stage[E] + s * STATES * width)
+        for row in range(begin, end):
             tally(stage, port, I, L, WI, row)
+        if many:
+            for row in range(begin, end - 3, 4):
+                four_rows(stage, port, blocks, F, I, W, row, stage[M])
+                for k in range(4 * blocks):
+                    total, b = vload(F, stage[M] + k * LANES, LANES), k % blocks
+                    put(U, words + row * blocks + k, plain_block(total, params, state, width, b * LANES, flags, reset))
+            begin = end - (end - begin) % 4
+        for b in range(0, 2 * stage[H], 2):
+            for row in range(begin, end):
+                low, high = pair_sum(stage, port, I, F, W, b, row)
+                put(U, words + row * blocks + b, plain_block(low, params, state, width, b * LANES, flags, reset))
+                word = plain_block(high, params, state, width, (b + 1) * LANES, flags, reset)
+                put(U, words + row * blocks + b + 1, word)
+        for b in range(2 * stage[H], blocks):
+            is_narrow = stage[C] != 0 and b == blocks - 1
+            for row in range(begin, end):
+                total = block_sum(stage, port, I, F, W, b, row, is_narrow)
+                put(U, words + row * blocks + b, plain_block(total, params, state, width, b * LANES, flags, reset))
+        for row in range(s * pitch + lead + first, s * pitch + lead + last):
             emitted(target, U, L, row)

@@ -26,9 +26,9 @@ from spikeport.backends.engine.columns import (
     N,
 )
 from spikeport.backends.engine.events import emitted
-from spikeport.backends.engine.frame import OPTIONS
+from spikeport.backends.engine.frame import INLINE, OPTIONS
 from spikeport.backends.engine.neurons import MULTI_SUBTRACT, STATES, V, general_block, plain_block
-from spikeport.backends.engine.vec import LANES, at, past, put, scalar, vfull, vgt, vload, vstore
+from spikeport.backends.engine.vec import LANES, at, past, popcount, put, scalar, vfull, vgt, vload, vstore
 
 
 @njit(**OPTIONS)
@@ -64,6 +64,18 @@ def gather(stage, ports, edges, F, WI, frame):
                             put(F, out + j, scalar(F, 0))
 
 
+@njit(**INLINE)
+def sum_of(word, count, F, values):
+    """Return the spikes of a block, of which `word` marks who spikes and `count`, stored at `values`, how often."""
+    total = np.int64(popcount(word))
+    if vgt(count, vfull(scalar(F, 1), LANES)) != 0:
+        exact = 0.0
+        for j in range(LANES):
+            exact += at(F, values + j)
+        total = np.int64(exact)
+    return total
+
+
 @njit(**OPTIONS)
 def neuron(stage, ports, F, U, L, W, frame):
     """Step neurons on finished inputs.
@@ -82,6 +94,9 @@ def neuron(stage, ports, F, U, L, W, frame):
     for s in range(samples):
         state = past(F, stage[B] + s * STATES * width)
         start = s * pitch + lead
+        if several and target[EMITTED] >= 0:
+            for row in range(start + first, start + last):
+                put(L, target[EMITTED] + row, 0)
         for b in range(blocks):
             column = b * LANES
             for row in range(start + first, start + last):
@@ -91,23 +106,18 @@ def neuron(stage, ports, F, U, L, W, frame):
                 else:
                     word, count = general_block(total, params, state, width, column, flags, reset, most)
                     if several:
+                        values = target[VALUES] + row * width + column
+                        vstore(F, values, count)
+                        if target[EMITTED] >= 0:
+                            put(L, target[EMITTED] + row, at(L, target[EMITTED] + row) + sum_of(word, count, F, values))
                         if amplitude >= 0:
-                            count = count * vload(W, amplitude + column, LANES)
-                        vstore(F, target[VALUES] + row * width + column, count)
+                            vstore(F, values, count * vload(W, amplitude + column, LANES))
                 put(U, target[WORDS] + row * blocks + b, word)
                 if target[TRACE] >= 0:
                     vstore(F, target[TRACE] + row * width + column, vload(state, V * width + column, LANES))
-        for row in range(start + first, start + last):
-            if not several:
+        if not several:
+            for row in range(start + first, start + last):
                 emitted(target, U, L, row)
-            elif target[EMITTED] >= 0:
-                total = 0.0
-                for j in range(target[N]):
-                    value = at(F, target[VALUES] + row * width + j)
-                    if amplitude >= 0 and value != 0:
-                        value = np.rint(value / at(W, amplitude + j))
-                    total += value
-                put(L, target[EMITTED] + row, np.int64(total))
 
 
 @njit(**OPTIONS)

@@ -27,20 +27,30 @@ from spikeport.backends.engine.columns import (
     N,
 )
 from spikeport.backends.engine.frame import INLINE, OPTIONS
-from spikeport.backends.engine.vec import LANES, at, cttz, past, popcount, put, scalar, vfull, vload, vne, vselect, vstore
+from spikeport.backends.engine.vec import (
+    LANES,
+    at,
+    cttz,
+    past,
+    popcount,
+    put,
+    put_set_bits,
+    scalar,
+    vfull,
+    vload,
+    vne,
+    vselect,
+    vstore,
+)
 
 
 @njit(**INLINE)
-def place_word(word, base, I, k, L, active):  # noqa: E741 - pools are named as in columns.py
-    """Append the neurons of a mask to the events at `k`; return where the next ones go."""
-    while word != np.uint64(0):
-        j = base + np.int64(cttz(word))
-        put(I, k, np.int32(j))
-        k += 1
-        if active >= 0:
-            put(L, active + j, at(L, active + j) + 1)
-        word &= word - np.uint64(1)
-    return k
+def count_active(active, I, L, first, last):  # noqa: E741
+    """Add 1 to the counter of each neuron among the events `first` to `last`."""
+    if active >= 0:
+        for k in range(first, last):
+            j = active + np.int64(at(I, k))
+            put(L, j, at(L, j) + 1)
 
 
 @njit(**INLINE)
@@ -79,8 +89,9 @@ def events_of_words(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
             start = port[IDX] + row * port[CAP]
             k = start
             for b in range(port[BLOCKS]):
-                k = place_word(at(U, port[WORDS] + row * port[BLOCKS] + b), b * LANES, I, k, L, port[ACTIVE])
+                k = put_set_bits(I, k, b * LANES, at(U, port[WORDS] + row * port[BLOCKS] + b))
             put(I, port[COUNT] + row, np.int32(k - start))
+            count_active(port[ACTIVE], I, L, start, k)
             if port[PLACE] >= 0:
                 in_canonical_order(port, I, WI, start, k)
             if amount >= 0:
@@ -91,21 +102,27 @@ def events_of_words(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
 
 @njit(**OPTIONS)
 def events_of_values(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
-    """Make the stream of a port of values: all that are not zero, ascending. B: WI, packed position of each neuron."""
+    """Make the stream of a port of values: all that are not zero, ascending.
+
+    A: whether masks mark those; B: WI, packed position of each neuron.
+    """
     port = past(ports, stage[SOURCE] * PORT_COLUMNS)
     samples, pitch, lead, first, last = frame
     zero = vfull(scalar(F, 0), LANES)
     one = scalar(F, 1)
     width = port[BLOCKS] * LANES
+    words = port[WORDS] if stage[A] else -1
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):
             start = port[IDX] + row * port[CAP]
             k = start
             values = port[VALUES] + row * width
             for b in range(port[BLOCKS]):
-                word = vne(vload(F, values + b * LANES, LANES), zero)
-                k = place_word(word, b * LANES, I, k, L, port[ACTIVE])
+                mask = words + row * port[BLOCKS] + b
+                word = at(U, mask) if words >= 0 else vne(vload(F, values + b * LANES, LANES), zero)
+                k = put_set_bits(I, k, b * LANES, word)
             put(I, port[COUNT] + row, np.int32(k - start))
+            count_active(port[ACTIVE], I, L, start, k)
             if port[PLACE] >= 0:
                 in_canonical_order(port, I, WI, start, k)
             unit = np.int32(1)
@@ -177,10 +194,11 @@ def input_events(x, where, port, row, F, I, L):  # noqa: E741
     k = start
     whole = n // LANES * LANES
     for base in range(0, whole, LANES):
-        k = place_word(vne(vload(x, where + base, LANES), zero), base, I, k, L, port[ACTIVE])
+        k = put_set_bits(I, k, base, vne(vload(x, where + base, LANES), zero))
     for j in range(whole, n):
-        if at(x, where + j) != scalar(x, 0):
-            k = place_word(np.uint64(1), j, I, k, L, port[ACTIVE])
+        put(I, k, np.int32(j))
+        k += np.int64(at(x, where + j) != scalar(x, 0))
+    count_active(port[ACTIVE], I, L, start, k)
     unit = np.int32(1)
     for e in range(k - start):
         value = scalar(F, at(x, where + np.int64(at(I, start + e))))

@@ -316,7 +316,9 @@ class _Planner:
     def _stream(self, port: Port) -> None:
         if port.values and (not port.words or port.trace_is_values or self._several(port)):
             where = -1 if port.packing is None else self.WI.add(_inverse(port.packing))
-            self._stage(col.EVENTS_OF_VALUES, port, port, B=where)
+            # An amplitude may be so small that a spike's value is 0.
+            marked = self._several(port) and port.amplitude < 0
+            self._stage(col.EVENTS_OF_VALUES, port, port, A=int(marked), B=where)
             return
         model = self.network.models.get(port.path)
         values = -1 if model is None or model.amplitude is None else self.W.add(model.amplitude)
@@ -399,13 +401,18 @@ class _Planner:
 
     def _dense(self, held: Dense, source: Port, target: Port, delay: int, fused: str | None, counts: dict[str, int]) -> Stage:
         fields: dict[str, Any] = {
-            "A": self.W.add(held.weights), "B": self.W.add(held.bias), "C": int(held.is_narrow), "H": held.blocks,
+            "A": self.W.add(held.weights), "B": self.W.add(held.bias), "C": int(held.is_narrow), "H": held.pairs,
             "J": Floats(LANES), "K": Floats(4 * source.n), **counts,
         }  # fmt: skip
         if fused is None:
             return self._stage(col.DENSE, source, target, delay, **fields)
         own = self.populations[fused]
-        fields |= {"D": self.W.add(own.parameters), "E": Floats(own.start.size, True), "G": own.flags << 8 | own.reset}
+        fields |= {
+            "D": self.W.add(own.parameters),
+            "E": Floats(own.start.size, True),
+            "G": own.flags << 8 | own.reset,
+            "M": Floats(4 * target.blocks * LANES),
+        }
         stage = self._stage(col.DENSE_NEURON, source, target, delay, **fields)
         self.starts.append((stage, self.W.add(own.start), own.start.size))
         return stage

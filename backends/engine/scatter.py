@@ -54,7 +54,10 @@ def add_run(F, target, W, weights, length):
     while k + 16 <= length:
         vstore(F, target + k, vload(F, target + k, 16) + vload(W, weights + k, 16))
         k += 16
-    while k + 4 <= length:
+    if k + 8 <= length:
+        vstore(F, target + k, vload(F, target + k, 8) + vload(W, weights + k, 8))
+        k += 8
+    if k + 4 <= length:
         vstore(F, target + k, vload(F, target + k, 4) + vload(W, weights + k, 4))
         k += 4
     while k < length:
@@ -66,11 +69,14 @@ def add_run(F, target, W, weights, length):
 def add_scaled_run(F, target, W, weights, length, value):
     """Add `length` weights times `value` to as many sums."""
     k = 0
-    wide, small = vfull(value, 16), vfull(value, 4)
+    wide, half, small = vfull(value, 16), vfull(value, 8), vfull(value, 4)
     while k + 16 <= length:
         vstore(F, target + k, vload(F, target + k, 16) + vload(W, weights + k, 16) * wide)
         k += 16
-    while k + 4 <= length:
+    if k + 8 <= length:
+        vstore(F, target + k, vload(F, target + k, 8) + vload(W, weights + k, 8) * half)
+        k += 8
+    if k + 4 <= length:
         vstore(F, target + k, vload(F, target + k, 4) + vload(W, weights + k, 4) * small)
         k += 4
     while k < length:

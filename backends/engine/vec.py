@@ -209,6 +209,36 @@ def vtrunc(typingctx, value):
 
 
 @intrinsic
+def put_set_bits(typingctx, address, offset, first, word):
+    """Write ``first + k`` for each set bit k of a 64-bit mask at `offset` and on, ascending, without a branch.
+
+    A branch for each bit is guessed wrong once a mask, which costs more than all the stores. Sixteen int32 are written at
+    a time, so up to 15 positions behind the last number are overwritten. Returns the position behind the last number.
+    """
+
+    def codegen(context, builder, signature, args):
+        address, offset, first, word = args
+        lanes, bit, number, size = 16, ir.IntType(1), ir.IntType(32), ir.IntType(64)
+        vector = ir.VectorType(number, lanes)
+        kind = ir.FunctionType(vector, [vector, ir.VectorType(bit, lanes), vector])
+        compress = cgutils.get_or_insert_function(builder.module, kind, "llvm.experimental.vector.compress.v16i32")
+        ascending = builder.add(
+            _splat(builder, builder.trunc(first, number), lanes), ir.Constant(vector, [number(k) for k in range(lanes)])
+        )
+        for part in range(LANES // lanes):
+            mask = builder.trunc(builder.lshr(word, size(part * lanes)), ir.IntType(lanes))
+            numbers = builder.add(ascending, ir.Constant(vector, [number(part * lanes)] * lanes))
+            flags = builder.bitcast(mask, ir.VectorType(bit, lanes))
+            packed = builder.call(compress, [numbers, flags, ir.Constant(vector, ir.Undefined)])
+            to = builder.bitcast(builder.gep(address, [offset]), vector.as_pointer())
+            builder.store(packed, to, align=4)
+            offset = builder.add(offset, builder.zext(builder.ctpop(mask), size))
+        return offset
+
+    return types.intp(address, types.intp, types.intp, types.uint64), codegen
+
+
+@intrinsic
 def cttz(typingctx, word):
     """Find the lowest set bit (the word's width when there is none)."""
 
