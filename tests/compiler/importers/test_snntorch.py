@@ -116,7 +116,7 @@ def test_every_reset(kind, mechanism, delayed):
         {"surrogate_disable": True},
         {"spike_grad": snntorch.surrogate.fast_sigmoid(slope=10)},
     ],
-    ids=str,
+    ids=lambda options: " ".join(options),  # no values: a function's holds an address, another one in each worker
 )
 def test_options_of_leaky(options):
     torch.manual_seed(5)
