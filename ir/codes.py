@@ -216,6 +216,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "no limit and no price. Put an LI (or a spiking neuron) behind them to have them on the chip."),
     ("E590", "a graph that NIR cannot write",
      "A path or a parameter has no form in NIR or HDF5. Rename the node or give full shapes."),
+    ("E600", "a command line that cannot be understood",
+     "An option or an argument is missing, unknown, or has a value that it does not take. `spikeport COMMAND --help` lists "
+     "all of them."),
     ("E601", "an unknown backend",
      "`spikeport backends` lists those that are installed; outside packages add their own."),
     ("E602", "an unknown code",

@@ -104,12 +104,20 @@ def _levels(levels: list[int]) -> str:
 
 
 def explain(
-    code: Annotated[str, typer.Argument(metavar="CODE", help="Such as E203.")],
+    code: Annotated[str | None, typer.Argument(metavar="[CODE]", help="Such as E203; without it, all codes.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Say what an error code means and what helps."""
-    from spikeport.ir.codes import explanation
+    """Say what an error code means and what helps, or list the codes."""
+    from spikeport.ir.codes import CODES, FAMILIES, explanation
 
+    if code is None:
+        if as_json:
+            output.result_json([{"code": c.code, "title": c.title, "text": c.text} for c in CODES.values()])
+            return
+        for digit, about in FAMILIES.items():
+            inside = [c for c in CODES.values() if c.code[1] == digit]
+            output.result("\n".join([f"{about}:", *(f"  {c.code}  {c.title}" for c in inside)]))
+        return
     found = explanation(code)
     if as_json:
         output.result_json({"code": found.code, "title": found.title, "text": found.text})

@@ -24,6 +24,7 @@ from spikeport.runtime.cli.inspect import inspect
 from spikeport.runtime.cli.lists import backends, explain, passes, targets
 from spikeport.runtime.cli.report import report
 from spikeport.runtime.cli.run import run
+from spikeport.runtime.cli.usage import CLICK_ERRORS, shows_help, usage_error
 
 if TYPE_CHECKING:
     from spikeport.ir.diagnostics import SpikeportError
@@ -63,10 +64,15 @@ def root(
 def run_command(args: list[str]) -> int:
     """Run the command with *args* and return its exit code; nothing is raised."""
     try:
-        app(args, prog_name="spikeport")
+        code = app(args, prog_name="spikeport", standalone_mode=False)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except KeyboardInterrupt:
+    except CLICK_ERRORS as error:
+        if shows_help(error):
+            output.say(str(error))
+            return 2
+        return _answer(usage_error(error), "--json" in args)
+    except (KeyboardInterrupt, typer.Abort):
         output.say("interrupted")
         return 130
     except BrokenPipeError:
@@ -76,7 +82,7 @@ def run_command(args: list[str]) -> int:
         return 141
     except Exception as error:
         return _answer(error, "--json" in args)
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _answer(error: Exception, as_json: bool) -> int:

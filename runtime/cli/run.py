@@ -50,7 +50,7 @@ def run(
 
     check_writable(out, report)
     if timeout is not None and not 0 < timeout < 1e7:
-        raise typer.BadParameter("expected a number of seconds above 0", param_hint="--timeout")
+        raise typer.BadParameter(f"{timeout:g} is no number of seconds above 0", param_hint="--timeout")
     with _limit(timeout):
         with output.working("loading"):
             arrays = read_arrays(inputs)

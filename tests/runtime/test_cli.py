@@ -79,7 +79,7 @@ def test_1_where_runs_differ(here, call):
 
 @pytest.mark.parametrize(
     ("args", "say"),
-    [((), "Usage"), (("chekc",), "No such command"), (("run",), "Missing argument"), (("run", "model.py:build"), "--input"),
+    [((), "Usage"), (("chekc",), "no such command"), (("run",), "missing argument"), (("run", "model.py:build"), "--input"),
      (("compile", "model.py:build", "-t", "loihi2"), "--output"),
      (("run", "model.py:build", "-i", "x.npy", "--steps", "0"), "--steps"),
      (("compile", "model.py:build", "-t", "loihi2", "-o", "a", "-O", "3"), "-O"),
@@ -99,6 +99,36 @@ def test_2_for_usage(here, call, args, say):
     code, out, err = call(*args)
     assert code == 2
     assert say in " ".join((out + err).split())
+
+
+@pytest.mark.parametrize(
+    ("args", "path", "message"),
+    [(("run", "m.nir"), "--input", "missing option"), (("run",), "MODEL", "missing argument"),
+     (("run", "m.nir", "-i", "x.npy", "--steps", "0"), "--steps", "1, not '0'"),
+     (("check", "m.nir", "--profil", "norse"), "--profil", "--profile"), (("chekc",), "", "'check'"),
+     (("inspect", "m.nir", "--input-shape", "a"), "--input-shape", "write such as 1,28,28")],
+)  # fmt: skip
+def test_usage_errors_are_json_too(call, args, path, message):
+    code, out, err = call(*args, "--json")
+    data = json.loads(out)
+    (found,) = data["diagnostics"]
+    assert (code, data["ok"], data["exit_code"], found["code"], found["path"]) == (2, False, 2, "E600", path)
+    assert message in found["message"]
+    assert "--help tells more" in found["hint"]
+    assert f"error E600{' at ' * bool(path)}{path}: {found['message']}" in err
+
+
+def test_a_usage_error_says_how_the_command_is_written(call):
+    _, out, err = call("compile", "m.nir")
+    assert out == ""
+    assert "-> spikeport compile MODEL --target T --output OUT.spk [OPTIONS]; spikeport compile --help tells more" in err
+
+
+def test_explain_without_a_code_lists_all(call):
+    code, out, _ = call("explain")
+    assert code == 0
+    assert all(f"  {c.code}  {c.title}" in out for c in CODES.values())
+    assert len(json.loads(call("explain", "--json")[1])) == len(CODES)
 
 
 def test_3_for_what_is_not_supported(here, call):
