@@ -106,6 +106,10 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E029", "a layer with forward hooks",
      "Hooks are code that runs beside a layer's forward, and may change its values; the import does not see them. Remove "
      "those that change values. Hooks that only record are harmless."),
+    ("E030", "a layer of a library whose modules are not imported yet",
+     "snnTorch modules are read as they are. For another library, write the network to a .nir with the library's own exporter "
+     "and state what the file leaves open: --profile norse, spikingjelly, or sinabs,dt=1 (sinabs counts time constants in "
+     "steps; with norm_input=True add gain=nir)."),
     ("E080", "your model function raised an error",
      "FILE.py:FUNCTION runs your own code, and it failed; the message has the exception and the line. Try it alone: "
      "python -c 'import FILE; FILE.FUNCTION()'."),

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from spikeport.compiler.importers.foreign import foreign_layers
 from spikeport.compiler.importers.torch_build import Builder
 from spikeport.compiler.importers.torch_expr import Expr, Fired, In, Layer, children
 from spikeport.compiler.importers.torch_layers import layer_refusals
@@ -48,7 +49,8 @@ def from_torch(
     Raises
     ------
     ImportModelError
-        E020 to E028: every layer that cannot be expressed, with its path and class.
+        E020 to E028: every layer that cannot be expressed, with its path and class; E030 for those of libraries whose
+        modules are not imported yet.
     VerifyError
         E1xx to E3xx where the parameters are not sound (NaN, for instance).
 
@@ -65,6 +67,9 @@ def from_torch(
             "E022", "", f"from_torch takes a torch.nn.Module, not {type(module).__name__}",
             "call the function that builds it" if callable(module) else "give the module itself",
         )  # fmt: skip
+    found = foreign_layers(module)
+    if found:
+        raise ImportModelError(found)
     root = as_container(module)
     calls, constants = trace(root)
     _refuse_layers(root, [str(n.target) for n in calls.nodes if n.op == "call_module"])
