@@ -41,10 +41,22 @@ def get_backend(name: str) -> Backend:
     except Exception as error:  # an outside package may fail at its import in any way
         what = str(error) if isinstance(error, (ImportError, AttributeError)) else f"{type(error).__name__}: {error}"
         raise BackendUnavailable(
-            Diagnostic("E500", "", f"backend {name} cannot be imported: {what}", f"pip install 'spikeport[{name}]'")
+            Diagnostic("E500", "", f"backend {name} cannot be imported: {what}", _remedy(found[name], error))
         ) from error
     if not isinstance(backend, Backend):
         raise BackendUnavailable(
             Diagnostic("E500", "", f"entry point {found[name].value} is no Backend", "ask the authors of its package")
         )
     return backend
+
+
+def _remedy(entry: EntryPoint, error: Exception) -> str:
+    """Return what mends the import of *entry*: the extra of its package that has its name, where the package lists one."""
+    package = entry.dist
+    name = "spikeport" if package is None else str(package.metadata["Name"])
+    if package is not None and entry.name in (package.metadata.get_all("Provides-Extra") or ()):
+        return f"pip install '{name}[{entry.name}]'"
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing and not missing.startswith("spikeport."):
+        return f"install the package that has the module {missing.partition('.')[0]}, or {name} (which offers the backend) anew"
+    return f"install {name} (which offers the backend) anew, or report this to its authors"

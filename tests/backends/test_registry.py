@@ -44,3 +44,29 @@ def test_a_package_that_fails_at_its_import_is_no_bug_of_ours(monkeypatch, tmp_p
     offered(monkeypatch, broken="broken_backend_package:BACKEND")
     with pytest.raises(BackendUnavailable, match="RuntimeError: no licence"):
         registry.get_backend("broken")
+
+
+def installed(folder, entry, *extras):
+    """Write the metadata of a package ``maker`` with one backend, and return its folder for the import path."""
+    info = folder / "maker-1.0.dist-info"
+    info.mkdir()
+    lines = ["Metadata-Version: 2.1", "Name: maker", "Version: 1.0", *(f"Provides-Extra: {e}" for e in extras)]
+    (info / "METADATA").write_text("\n".join(lines) + "\n")
+    (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{entry}\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("entry", "extras", "hint"),
+    [
+        ("gone = not_there.inside:BACKEND", ("gone", "test"), "pip install 'maker[gone]'"),
+        ("gone = not_there.inside:BACKEND", ("test",),
+         "install the package that has the module not_there, or maker (which offers the backend) anew"),
+        ("gone = json:BACKEND", (), "install maker (which offers the backend) anew, or report this to its authors"),
+    ],
+)  # fmt: skip
+def test_only_extras_that_the_package_lists_are_named(monkeypatch, tmp_path, entry, extras, hint):
+    monkeypatch.syspath_prepend(installed(tmp_path, entry, *extras))
+    with pytest.raises(BackendUnavailable) as caught:
+        registry.get_backend("gone")
+    assert caught.value.diagnostics[0].hint == hint
