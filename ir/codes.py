@@ -185,6 +185,10 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E336", "a compiled program carries another profile",
      "Profile and arithmetic are fixed when a program is compiled, since scales and delays depend on them. Leave "
      "--profile out, or compile anew."),
+    ("E337", "a reset at the crossing that has no closed form",
+     "reset_when=at_crossing holds where the membrane within a step is known: LIF under scheme=exponential and IF, without a "
+     "refractory period, reset to a value or by subtraction. Elsewhere reset at the end of the step: "
+     "@PATH:reset_when=after_spike."),
     ("E401", "a layer that cannot be split to fit",
      "Even the smallest piece of a layer exceeds a limit of a core. The message has the need and the limit: make the "
      "layer narrower, its fan-in smaller, or choose another target."),

@@ -66,7 +66,8 @@ class Profile:
         ``multi_subtract`` (several spikes a step) or ``none``.
     reset_when : str
         ``after_spike`` (at the end of the step); ``at_crossing`` (within the step, at the instant of the crossing, the
-        rest of the step recharging: for input that is constant within a step); ``next_step_keep_input``;
+        rest of the step recharging: for input that is constant within a step, and where ``crossing`` knows a closed
+        form, else E337); ``next_step_keep_input``;
         ``next_step_drop_input``; ``next_step`` leaves the choice of the two to the kind of node, as snnTorch's classes do.
     boundary : str
         Between samples: ``reset``, ``carry`` or ``silence(k)`` (k steps without input, then carry).

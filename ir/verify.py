@@ -9,6 +9,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from spikeport.ir.crossing import crossings
 from spikeport.ir.diagnostics import Diagnostic, ProfileError, VerifyError, did_you_mean, fail_on_errors
 from spikeport.ir.graph import Graph, Node
 from spikeport.ir.ops import OPS, Delay, Discrete, Input, Neuron, Output
@@ -258,7 +259,7 @@ def _timing(graph: Graph, profile: Profile | None) -> Findings:
 RULES: dict[str, Rule] = {
     "paths": _paths, "dangling edges": _dangling, "inputs and outputs": _ends, "reachable": _reached,
     "edge ranks and delays": _edges, "shapes": _shapes, "numbers": _numbers, "time constants": _time_constants,
-    "thresholds": _thresholds, "timing": _timing,
+    "thresholds": _thresholds, "crossings": crossings, "timing": _timing,
 }  # fmt: skip
 
 

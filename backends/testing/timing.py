@@ -77,8 +77,14 @@ def _resets() -> Iterator[Case]:
     """Yield every kind of reset at every time of reset, strongly driven, so that spikes follow each other."""
     for reset in CHOICES["reset"]:
         for when in CHOICES["reset_when"]:
-            draft = Draft(f"reset/{reset}, {when}", f"{BASE},reset={reset},reset_when={when}", (5,), rate=0.7)
-            for kind in SPIKING:
+            text, kinds = f"{BASE},reset={reset},reset_when={when}", list(SPIKING)
+            if when == "at_crossing":
+                # Refused (E337) where it has no closed form.
+                if reset in ("subtract_once", "multi_subtract"):
+                    continue
+                text, kinds = f"{text},scheme=exponential", ["IF", "LIF"]
+            draft = Draft(f"reset/{reset}, {when}", text, (5,), rate=0.7)
+            for kind in kinds:
                 draft.leave(draft.layer(kind, "input", 6, kind, drive=0.5), f"output.{kind}")
             yield draft.case()
     for most in ("none", "1", "3"):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from spikeport.backends.testing.sketch import chain
 from spikeport.ir import PROFILES, Graph
+from spikeport.ir.crossing import no_closed_form
 from spikeport.ir.diagnostics import UnsupportedError
 from spikeport.ir.dynamics import discretise
 from spikeport.ir.network import build_network
@@ -125,6 +126,8 @@ def _neuron(draw, s, path, *sources, kinds, extras, delay=None):
         if draw(st.booleans()):
             given["discrete"] = _discrete(s, op, path, shape)
         op = dataclasses.replace(op, extras=Extras(**given))
+    if no_closed_form(op, s.profile.at(path, kind)):
+        s.profile = s.profile.with_overrides(path, reset_when="after_spike")
     return s.add(path, op, *sources, delay=delay)
 
 

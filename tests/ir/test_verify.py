@@ -222,9 +222,10 @@ def test_all_findings_come_at_once():
 
 
 def test_every_rule_is_tested_here():
+    # "crossings" in test_crossing.py
     assert set(RULES) == {
         "paths", "dangling edges", "inputs and outputs", "reachable", "edge ranks and delays", "shapes", "numbers",
-        "time constants", "thresholds", "timing",
+        "time constants", "thresholds", "crossings", "timing",
     }  # fmt: skip
 
 
