@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise, product
 
 import numpy as np
@@ -17,6 +17,10 @@ from spikeport.ir.program import Box
 #: Tiles whose shape alone says that they exceed a limit by more than this are not looked at closely: a border or a
 #: pruned kernel makes a tile need less than its shape says, but not much less.
 SLACK = 1.5
+#: Neurons of a layer that does not fit which are looked at for the one that is furthest from fitting.
+_LOOKED_AT = 1000
+
+Cut = list[tuple[Box, dict[str, int]]]
 
 
 def cut(shape: Shape, parts: tuple[int, ...]) -> list[Box]:
@@ -130,29 +134,74 @@ def _try(
 
 
 def _single(population: Population, target: Target, out_axons: Array | None) -> list[tuple[Box, dict[str, int]]]:
-    """Return the population neuron by neuron, or say why not even that fits."""
-    out = []
-    for index in np.ndindex(population.shape):
-        box = tuple((i, i + 1) for i in index)
+    """Return the population neuron by neuron, or say which of them is furthest from fitting."""
+    out: list[tuple[Box, dict[str, int]]] = []
+    failed: list[tuple[float, str, int, tuple[int, ...]]] = []
+    for number, index in enumerate(np.ndindex(population.shape)):
+        if failed and number > _LOOKED_AT:
+            break
+        box = one_neuron(index)
         used = usage(population, box, target, out_axons)
         worst, resource = excess(used, target)
         if worst > 1:
-            raise CapacityError(_too_large(population, target, resource, used[resource], index))
+            failed.append((worst, resource, used[resource], index))
         out.append((box, used))
+    if failed:
+        _, resource, need, index = max(failed, key=lambda f: f[0])
+        raise CapacityError(_too_large(population, target, resource, need, index))
     return out
 
 
-def _too_large(population: Population, target: Target, resource: str, need: int, index: tuple[int, ...]) -> Diagnostic:
-    from spikeport.compiler.mapping.remedies import for_neuron
+def one_neuron(index: Iterable[int]) -> Box:
+    """Return the box of the neuron at *index*."""
+    return tuple((i, i + 1) for i in index)
 
+
+def _too_large(population: Population, target: Target, resource: str, need: int, index: tuple[int, ...]) -> Diagnostic:
     limit = target.limit(resource) or 0
     return Diagnostic(
         "E401", population.path,
         f"one neuron of this layer ({', '.join(map(str, index))}) takes {need:,} {describe(resource)}; a core of {target.name} "
         f"has {limit:,}",
-        for_neuron(population, target, resource, need, limit),
-        {"resource": resource, "need": need, "limit": limit, "target": target.name},
+        "give the layer fewer inputs",
+        {"resource": resource, "need": need, "limit": limit, "target": target.name, "neuron": list(index)},
     )  # fmt: skip
+
+
+def partition(populations: Mapping[str, Population], target: Target) -> dict[str, Cut]:
+    """Return the boxes of every population.
+
+    How many cores a neuron sends to depends on how the others are cut: where that is limited, cut anew until nothing
+    changes. The numbers of parts only grow, so this ends.
+    """
+    cuts = {path: split(p, target) for path, p in populations.items()}
+    if target.limit("out_axons") is None:
+        return cuts
+    while True:
+        sent = destinations(populations, cuts)
+        anew = {path: split(p, target, sent[path]) for path, p in populations.items()}
+        settled = all(len(anew[p]) <= len(cuts[p]) for p in cuts)
+        # A coarser cut than before would undo what is settled; another one of as many boxes is no worse.
+        cuts = {path: anew[path] if len(anew[path]) >= len(cuts[path]) else cuts[path] for path in cuts}
+        if settled:
+            sent = destinations(populations, cuts)
+            return {path: _counted(cuts[path], sent[path]) for path in cuts}
+
+
+def _counted(cut: Cut, sent: Array) -> Cut:
+    return [(box, {**used, "out_axons": int(sent[tuple(slice(a, b) for a, b in box)].sum())}) for box, used in cut]
+
+
+def destinations(populations: Mapping[str, Population], cuts: Mapping[str, Cut]) -> dict[str, Array]:
+    """Return, for every neuron of every population, the slices that it sends to."""
+    sent = {path: np.zeros(p.shape, np.int64) for path, p in populations.items()}
+    for path, p in populations.items():
+        for chain in p.chains:
+            if chain.source in sent:
+                for box, _ in cuts[path]:
+                    window = chain.window(box)
+                    sent[chain.source][window.where] += window.counts > 0
+    return sent
 
 
 def describe(resource: str) -> str:

@@ -6,25 +6,21 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from spikeport.compiler.mapping.chains import Chain, chains_of, projections
 from spikeport.compiler.mapping.needs import Population
-from spikeport.compiler.mapping.partition import split
+from spikeport.compiler.mapping.partition import partition
 from spikeport.compiler.mapping.place import place_in_order
-from spikeport.compiler.mapping.remedies import for_chips
+from spikeport.compiler.mapping.remedies import for_chips, for_neuron
 from spikeport.compiler.mapping.trees import router_entries
 from spikeport.hw_profiles.records import RESOURCES
 from spikeport.hw_profiles.target import Target
 from spikeport.ir.diagnostics import CapacityError, Diagnostic, UnsupportedError, fail_on_errors
 from spikeport.ir.graph import Graph
-from spikeport.ir.ops import Array, Input
+from spikeport.ir.ops import Input
 from spikeport.ir.profile import Profile
-from spikeport.ir.program import Box, Program, Slice
+from spikeport.ir.program import Program, Slice
 from spikeport.ir.schedule import schedule
 from spikeport.ir.shapes import Shapes, infer_shapes
-
-Cut = list[tuple[Box, dict[str, int]]]
 
 
 def map_sequential(
@@ -36,15 +32,35 @@ def map_sequential(
     found = projections(graph, profile)
     into = chains_of(graph, shapes, found)
     order = [p for p in schedule(graph, profile).order if p in into]
-    populations = {p: population(graph, p, shapes, into[p], target) for p in order}
-    cuts = partition(populations, target)
-    slices, taken = place_in_order([Slice(p, box, -1, used) for p in order for box, used in cuts[p]], target)
-    program = Program(graph, profile, arithmetic, target.name, taken, slices, found)
-    program = dataclasses.replace(program, usage=_usage(program, into, target), notes=_notes(program, populations, target))
+
+    def populations(chip: Target) -> dict[str, Population]:
+        return {p: population(graph, p, shapes, into[p], chip) for p in order}
+
+    def mapped(chip: Target) -> Program:
+        cuts = partition(populations(chip), chip)
+        slices, taken = place_in_order([Slice(p, box, -1, used) for p in order for box, used in cuts[p]], chip)
+        return Program(graph, profile, arithmetic, chip.name, taken, slices, found)
+
+    def chips_on(chip: Target) -> int | None:
+        """Return the chips that the network takes elsewhere; None where it does not fit, or lacks something."""
+        try:
+            other = mapped(chip)
+        except CapacityError:
+            return None
+        return None if any(d.severity == "error" for d in chip.check(other, chips=chips)) else other.chips
+
+    try:
+        program = mapped(target)
+    except CapacityError as error:
+        hints = [for_neuron(populations(target)[d.path], target, d, chips_on) for d in error.diagnostics]
+        told = [dataclasses.replace(d, hint=h) for d, h in zip(error.diagnostics, hints, strict=True)]
+        raise CapacityError(told) from error
+    notes = _notes(program, populations(target), target)
+    program = dataclasses.replace(program, usage=_usage(program, into, target), notes=notes)
     said = target.check(program, chips=chips)
     over = [d for d in said if d.severity == "error" and d.code.startswith("E4")]
     if any(d.code == "E402" for d in over):
-        hint = for_chips(populations, target, chips or 0)
+        hint = for_chips(populations(target), target, chips or 0, program.chips, chips_on)
         over = [dataclasses.replace(d, hint=hint) if d.code == "E402" else d for d in over]
     fail_on_errors(CapacityError, over)
     fail_on_errors(UnsupportedError, said)
@@ -66,43 +82,6 @@ def weight_bits(graph: Graph, chain: Chain, width: int) -> int:
             bits = note.get("bits") if isinstance(note, Mapping) else None
             return min(width, int(bits)) if bits else width
     return width
-
-
-def partition(populations: Mapping[str, Population], target: Target) -> dict[str, Cut]:
-    """Return the boxes of every population.
-
-    How many cores a neuron sends to depends on how the others are cut: where that is limited, cut anew until nothing
-    changes. The numbers of parts only grow, so this ends.
-    """
-    cuts = {path: split(p, target) for path, p in populations.items()}
-    if target.limit("out_axons") is None:
-        return cuts
-    while True:
-        sent = destinations(populations, cuts)
-        anew = {path: split(p, target, sent[path]) for path, p in populations.items()}
-        settled = all(len(anew[p]) <= len(cuts[p]) for p in cuts)
-        if settled:
-            # The same boxes, now with their output axons; a coarser cut than before would undo what is settled.
-            return {
-                path: anew[path] if len(anew[path]) == len(cuts[path]) else _counted(cuts[path], sent[path]) for path in cuts
-            }
-        cuts = {path: anew[path] if len(anew[path]) > len(cuts[path]) else cuts[path] for path in cuts}
-
-
-def _counted(cut: Cut, sent: Array) -> Cut:
-    return [(box, {**used, "out_axons": int(sent[tuple(slice(a, b) for a, b in box)].sum())}) for box, used in cut]
-
-
-def destinations(populations: Mapping[str, Population], cuts: Mapping[str, Cut]) -> dict[str, Array]:
-    """Return, for every neuron of every population, the slices that it sends to."""
-    sent = {path: np.zeros(p.shape, np.int64) for path, p in populations.items()}
-    for path, p in populations.items():
-        for chain in p.chains:
-            if chain.source in sent:
-                for box, _ in cuts[path]:
-                    window = chain.window(box)
-                    sent[chain.source][window.where] += window.counts > 0
-    return sent
 
 
 def _usage(program: Program, into: Mapping[str, tuple[Chain, ...]], target: Target) -> dict[str, tuple[int, int | None]]:
@@ -134,7 +113,7 @@ def _usage(program: Program, into: Mapping[str, tuple[Chain, ...]], target: Targ
 def _notes(program: Program, populations: Mapping[str, Population], target: Target) -> dict[str, Any]:
     """Return what a report says about the mapping."""
     widths = sorted({b for p in populations.values() for b in p.bits})
-    shown = "/".join(map(str, widths)) or str(target.limit("neurons"))
+    shown = "/".join(map(str, widths)) or f"{target.weight_bits.value:g}"
     lowering = []
     if program.arithmetic not in (target.name, target.name.rstrip("12")):
         lowering.append(
