@@ -46,6 +46,8 @@ def events(counts: CoreCounts) -> dict[str, Events]:
     # Which updates count as active is not published: all of them, or at the least those that spike.
     out["update_active"] = Events(updates, min(spikes, updates))
     out["update_inactive"] = Events(0.0, max(updates - spikes, 0.0))
+    # The fit accesses every neuron, and updates those with a membrane, an input or a bias: how many is not counted.
+    out["soma_update"] = Events(updates, min(spikes, updates))
     return out
 
 

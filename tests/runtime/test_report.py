@@ -70,6 +70,17 @@ def test_loihi1_energy_by_hand():
     assert synapse.kind == "modelled"
 
 
+def test_an_idle_neuron_is_accessed_but_not_updated_at_the_low_end():
+    """Nothing happens in 20 steps of 6 neurons: 52 pJ each by the published set, 51.2 pJ by the other, 81 pJ as priced."""
+    counts = {"fc0": Counts(events=0, synops=0), "lif0": Counts(spikes=0, updates=80), "fc1": Counts(events=0, synops=0),
+              "lif1": Counts(spikes=0, updates=40)}  # fmt: skip
+    still = {path: np.zeros(n) for path, n in (("in", 3), ("fc0", 4), ("lif0", 4), ("fc1", 2), ("lif1", 2))}
+    target = load_target("loihi1")
+    report = price(map_graph(dense(3, 4, 2), PROFILE, target), Trace({}, {}, {}, counts, still, SAMPLES, STEPS), target)
+    soma = report.line("soma").total
+    assert (soma.value, soma.low) == pytest.approx((120 * 81e-12, 120 * 51.2e-12))
+
+
 def test_loihi1_time_by_hand():
     """Flat: updates bound the step, 4 on the fuller core, and a barrier over one tile; x86 runs all the while."""
     report = tiny("loihi1")
