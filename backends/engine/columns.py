@@ -39,9 +39,23 @@ STAGE_COLUMNS = 18
 # ---- kinds of stages
 (
     EVENTS_OF_WORDS, EVENTS_OF_VALUES, VALUES_OF_WORDS, COUNT_VALUES, DENSE, DENSE_NEURON, SPARSE, CONV, POOL, GATHER, NEURON,
-    THRESHOLD, SCALE, LAG,
-) = range(14)  # fmt: skip
+    THRESHOLD, SCALE, LAG, COUNT_SPIKES,
+) = range(15)  # fmt: skip
 
 # ---- edges of GATHER
 EDGE_COLUMNS = 3
 EDGE_PORT, EDGE_DELAY, EDGE_ORDER = range(EDGE_COLUMNS)  # port, steps, WI: position in the source of each target position
+
+# ---- a workspace's desk: where its memory and its tables lie (addresses), how many rows they have, and its sizes
+(
+    AT_F, AT_I, AT_U, AT_L, AT_W, AT_WI, AT_STAGES, AT_GROUPS, GROUPS, AT_PORTS, PORTS, AT_EDGES, AT_STATES, STATES, PITCH,
+    LEAD, CHUNK, ROOM, BY_STEP, AT_SYNC,
+) = range(20)  # fmt: skip
+GROUP_COLUMNS = 3  # first stage, behind the last one, whether it is a loop
+STATE_COLUMNS = 3  # F: state, W: state at the start, floats of a sample
+
+# ---- inputs and views: addresses of arrays outside the workspace
+AT_X, X_IS_BYTES, X_PORT = range(3)
+INPUT_COLUMNS = 3
+AT_OUT, OUT_IS_COUNTS, OUT_PORT, FORM, BEHIND = range(5)
+VIEW_COLUMNS = 5

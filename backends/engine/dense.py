@@ -37,8 +37,7 @@ from spikeport.backends.engine.columns import (
     M,
     N,
 )
-from spikeport.backends.engine.events import emitted
-from spikeport.backends.engine.frame import INLINE, OPTIONS
+from spikeport.backends.engine.frame import INLINE, OPTIONS, share
 from spikeport.backends.engine.neurons import STATES, plain_block
 from spikeport.backends.engine.vec import LANES, at, past, put, scalar, vfull, vload, vstore
 
@@ -48,7 +47,7 @@ NARROW = 16
 
 
 @njit(**INLINE)
-def tally(stage, port, I, L, WI, row):  # noqa: E741
+def tally(stage, port, I, L, WI, row):
     """Count the events that enter in `row` and the synapses that they meet."""
     source = row - stage[DELAY]
     count = np.int64(at(I, port[COUNT] + source))
@@ -66,7 +65,7 @@ def _adder(lanes):
     """Return the sum over a row's events for `lanes` neurons."""
 
     @njit(**INLINE)
-    def add(acc, I, F, W, port, source, weights):  # noqa: E741
+    def add(acc, I, F, W, port, source, weights):
         start = port[IDX] + source * port[CAP]
         stop = start + np.int64(at(I, port[COUNT] + source))
         if port[AMOUNT] < 0 or at(I, port[UNIT] + source) != 0:
@@ -86,7 +85,7 @@ add_64, add_16 = _adder(LANES), _adder(NARROW)
 
 
 @njit(**INLINE)
-def pair_sum(stage, port, I, F, W, b, row):  # noqa: E741
+def pair_sum(stage, port, I, F, W, b, row):
     """Return the finished sums of the blocks `b` and `b + 1`, whose weights lie side by side."""
     source = row - stage[DELAY]
     low, high = vload(W, stage[B] + b * LANES, LANES), vload(W, stage[B] + (b + 1) * LANES, LANES)
@@ -109,7 +108,7 @@ def pair_sum(stage, port, I, F, W, b, row):  # noqa: E741
 
 
 @njit(**INLINE)
-def block_sum(stage, port, I, F, W, b, row, is_narrow):  # noqa: E741
+def block_sum(stage, port, I, F, W, b, row, is_narrow):
     """Return the finished sums of block `b`; one of 16 neurons passes through 64 floats that are 0 behind them."""
     source = row - stage[DELAY]
     weights = stage[A] + b * port[N] * LANES
@@ -121,9 +120,19 @@ def block_sum(stage, port, I, F, W, b, row, is_narrow):  # noqa: E741
 
 
 @njit(**INLINE)
-def is_dense(stage, port, I, frame):  # noqa: E741
+def my_blocks(stage, blocks, frame):
+    """Return this thread's blocks, pairs kept together: first, behind the last pair, behind the last."""
+    pairs = stage[H]
+    begin, end = share(pairs + blocks - 2 * pairs, frame)
+    begin_block = 2 * begin if begin <= pairs else begin + pairs
+    end_block = 2 * end if end <= pairs else end + pairs
+    return begin_block, min(end_block, 2 * pairs), end_block
+
+
+@njit(**INLINE)
+def is_dense(stage, port, I, frame):
     """Whether so many inputs of the chunk are active that rows are better done four at a time."""
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     if samples * (last - first) < 4:
         return False
     total = 0
@@ -134,7 +143,7 @@ def is_dense(stage, port, I, frame):  # noqa: E741
 
 
 @njit(**INLINE)
-def spread(port, I, F, source, into):  # noqa: E741
+def spread(port, I, F, source, into):
     """Write the events of a row as values of all neurons."""
     for j in range(port[N]):
         put(F, into + j, scalar(F, 0))
@@ -147,13 +156,13 @@ def spread(port, I, F, source, into):  # noqa: E741
 
 
 @njit(**OPTIONS)
-def four_rows(stage, port, blocks, F, I, W, row, out):  # noqa: E741
-    """Sum four rows from `row` on together, each weight read once, into four rows of values at `out`."""
+def four_rows(stage, port, blocks, F, I, W, row, out, begin, end):
+    """Sum the blocks `begin` to `end` of four rows from `row` on together, each weight read once, into values at `out`."""
     n, x = port[N], stage[K]
     width = blocks * LANES
     for r in range(4):
         spread(port, I, F, row + r - stage[DELAY], x + r * n)
-    for b in range(blocks):
+    for b in range(begin, end):
         # Two blocks of a pair lie side by side.
         pitch, weights = LANES, stage[A] + b * n * LANES
         if b < 2 * stage[H]:
@@ -182,70 +191,74 @@ def four_rows(stage, port, blocks, F, I, W, row, out):  # noqa: E741
 
 
 @njit(**OPTIONS)
-def dense(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
+def dense(stage, ports, F, I, U, L, W, WI, frame):
     """Sum a fully connected layer.
 
     A: W, weights; B: W, bias; C: whether the last block holds 16 neurons; H: pairs of blocks; J: F, 64 floats;
     K: F, four rows of inputs.
     """
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     blocks, values = target[BLOCKS], target[VALUES]
+    begin_block, pairs_end, end_block = my_blocks(stage, blocks, frame)
     many = is_dense(stage, port, I, frame)
     for s in range(samples):
         begin, end = s * pitch + lead + first, s * pitch + lead + last
-        for row in range(begin, end):
-            tally(stage, port, I, L, WI, row)
+        if frame[5] == 0:
+            for row in range(begin, end):
+                tally(stage, port, I, L, WI, row)
         if many:
             for row in range(begin, end - 3, 4):
-                four_rows(stage, port, blocks, F, I, W, row, values + row * blocks * LANES)
+                four_rows(stage, port, blocks, F, I, W, row, values + row * blocks * LANES, begin_block, end_block)
             begin = end - (end - begin) % 4
-        for b in range(0, 2 * stage[H], 2):
+        for b in range(begin_block, pairs_end, 2):
             for row in range(begin, end):
                 low, high = pair_sum(stage, port, I, F, W, b, row)
                 vstore(F, values + (row * blocks + b) * LANES, low)
                 vstore(F, values + (row * blocks + b + 1) * LANES, high)
-        for b in range(2 * stage[H], blocks):
+        for b in range(max(begin_block, pairs_end), end_block):
             is_narrow = stage[C] != 0 and b == blocks - 1
             for row in range(begin, end):
                 vstore(F, values + (row * blocks + b) * LANES, block_sum(stage, port, I, F, W, b, row, is_narrow))
 
 
 @njit(**OPTIONS)
-def dense_neuron(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
+def dense_neuron(stage, ports, F, I, U, L, W, WI, frame):
     """Sum a fully connected layer and step its LIF or IF neurons at once; the sums of few events never reach memory.
 
     As `dense`, and D: W, parameters; E: F, state; G: flags and reset, 8 bits each; M: F, four rows of sums.
     """
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     blocks, words = target[BLOCKS], target[WORDS]
     flags, reset = stage[G] >> 8, stage[G] & 255
     width = blocks * LANES
     params = past(W, stage[D])
+    begin_block, pairs_end, end_block = my_blocks(stage, blocks, frame)
     many = is_dense(stage, port, I, frame)
     for s in range(samples):
         begin, end = s * pitch + lead + first, s * pitch + lead + last
         state = past(F, stage[E] + s * STATES * width)
-        for row in range(begin, end):
-            tally(stage, port, I, L, WI, row)
+        if frame[5] == 0:
+            for row in range(begin, end):
+                tally(stage, port, I, L, WI, row)
         if many:
             for row in range(begin, end - 3, 4):
-                four_rows(stage, port, blocks, F, I, W, row, stage[M])
-                for k in range(4 * blocks):
-                    total, b = vload(F, stage[M] + k * LANES, LANES), k % blocks
-                    put(U, words + row * blocks + k, plain_block(total, params, state, width, b * LANES, flags, reset))
+                four_rows(stage, port, blocks, F, I, W, row, stage[M], begin_block, end_block)
+                for r in range(4):
+                    for b in range(begin_block, end_block):
+                        total = vload(F, stage[M] + (r * blocks + b) * LANES, LANES)
+                        word = plain_block(total, params, state, width, b * LANES, flags, reset)
+                        put(U, words + (row + r) * blocks + b, word)
             begin = end - (end - begin) % 4
-        for b in range(0, 2 * stage[H], 2):
+        for b in range(begin_block, pairs_end, 2):
             for row in range(begin, end):
                 low, high = pair_sum(stage, port, I, F, W, b, row)
                 put(U, words + row * blocks + b, plain_block(low, params, state, width, b * LANES, flags, reset))
                 word = plain_block(high, params, state, width, (b + 1) * LANES, flags, reset)
                 put(U, words + row * blocks + b + 1, word)
-        for b in range(2 * stage[H], blocks):
+        for b in range(max(begin_block, pairs_end), end_block):
             is_narrow = stage[C] != 0 and b == blocks - 1
             for row in range(begin, end):
                 total = block_sum(stage, port, I, F, W, b, row, is_narrow)
                 put(U, words + row * blocks + b, plain_block(total, params, state, width, b * LANES, flags, reset))
-        for row in range(s * pitch + lead + first, s * pitch + lead + last):
-            emitted(target, U, L, row)

@@ -11,7 +11,6 @@ from spikeport.backends.engine.columns import (
     EDGE_DELAY,
     EDGE_ORDER,
     EDGE_PORT,
-    EMITTED,
     PORT_COLUMNS,
     SOURCE,
     TARGET,
@@ -25,79 +24,65 @@ from spikeport.backends.engine.columns import (
     E,
     N,
 )
-from spikeport.backends.engine.events import emitted
-from spikeport.backends.engine.frame import INLINE, OPTIONS
+from spikeport.backends.engine.frame import OPTIONS, share
 from spikeport.backends.engine.neurons import MULTI_SUBTRACT, STATES, V, general_block, plain_block
-from spikeport.backends.engine.vec import LANES, at, past, popcount, put, scalar, vfull, vgt, vload, vstore
+from spikeport.backends.engine.vec import LANES, at, past, put, scalar, vfull, vgt, vload, vstore
 
 
 @njit(**OPTIONS)
 def gather(stage, ports, edges, F, WI, frame):
     """Sum the values that edges bring, in the order of their ranks. A, B: first edge, behind the last one."""
     target = past(ports, stage[TARGET] * PORT_COLUMNS)
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     blocks = target[BLOCKS]
     width = blocks * LANES
     zero = vfull(scalar(F, 0), LANES)
+    begin, end = share(blocks, frame)
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):
             out = target[VALUES] + row * width
             if stage[A] == stage[B]:
-                for b in range(blocks):
+                for b in range(begin, end):
                     vstore(F, out + b * LANES, zero)
             for k in range(stage[A], stage[B]):
                 source = past(ports, edges[EDGE_COLUMNS * k + EDGE_PORT] * PORT_COLUMNS)
                 at_row = source[VALUES] + (row - edges[EDGE_COLUMNS * k + EDGE_DELAY]) * width
                 order = edges[EDGE_COLUMNS * k + EDGE_ORDER]
                 if order < 0:
-                    for b in range(blocks):
+                    for b in range(begin, end):
                         value = vload(F, at_row + b * LANES, LANES)
                         if k > stage[A]:
                             value = vload(F, out + b * LANES, LANES) + value
                         vstore(F, out + b * LANES, value)
                 else:
-                    for j in range(target[N]):
+                    for j in range(begin * LANES, min(end * LANES, target[N])):
                         one = at(F, at_row + np.int64(at(WI, order + j)))
                         put(F, out + j, one if k == stage[A] else at(F, out + j) + one)
                     if k == stage[A]:
-                        for j in range(target[N], width):
+                        for j in range(max(begin * LANES, target[N]), end * LANES):
                             put(F, out + j, scalar(F, 0))
 
 
-@njit(**INLINE)
-def sum_of(word, count, F, values):
-    """Return the spikes of a block, of which `word` marks who spikes and `count`, stored at `values`, how often."""
-    total = np.int64(popcount(word))
-    if vgt(count, vfull(scalar(F, 1), LANES)) != 0:
-        exact = 0.0
-        for j in range(LANES):
-            exact += at(F, values + j)
-        total = np.int64(exact)
-    return total
-
-
 @njit(**OPTIONS)
-def neuron(stage, ports, F, U, L, W, frame):
+def neuron(stage, ports, F, U, W, frame):
     """Step neurons on finished inputs.
 
     A: W, parameters; B: F, state; C: flags; D: reset; E: most spikes a step (0: no bound), or -1 for LIF and IF of the
     plainest kind.
     """
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     blocks = target[BLOCKS]
     width = blocks * LANES
     params = past(W, stage[A])
     flags, reset, most = stage[C], stage[D], scalar(F, stage[E])
     amplitude = target[AMPLITUDE]
     several = reset == MULTI_SUBTRACT
+    begin, end = share(blocks, frame)
     for s in range(samples):
         state = past(F, stage[B] + s * STATES * width)
         start = s * pitch + lead
-        if several and target[EMITTED] >= 0:
-            for row in range(start + first, start + last):
-                put(L, target[EMITTED] + row, 0)
-        for b in range(blocks):
+        for b in range(begin, end):
             column = b * LANES
             for row in range(start + first, start + last):
                 total = vload(F, port[VALUES] + (row - stage[DELAY]) * width + column, LANES)
@@ -108,37 +93,31 @@ def neuron(stage, ports, F, U, L, W, frame):
                     if several:
                         values = target[VALUES] + row * width + column
                         vstore(F, values, count)
-                        if target[EMITTED] >= 0:
-                            put(L, target[EMITTED] + row, at(L, target[EMITTED] + row) + sum_of(word, count, F, values))
                         if amplitude >= 0:
                             vstore(F, values, count * vload(W, amplitude + column, LANES))
                 put(U, target[WORDS] + row * blocks + b, word)
                 if target[TRACE] >= 0:
                     vstore(F, target[TRACE] + row * width + column, vload(state, V * width + column, LANES))
-        if not several:
-            for row in range(start + first, start + last):
-                emitted(target, U, L, row)
 
 
 @njit(**OPTIONS)
-def threshold(stage, ports, F, U, L, W, frame):
+def threshold(stage, ports, F, U, W, frame):
     """Spike where the input is above the threshold. A: W, thresholds (infinite behind the last neuron)."""
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     blocks = target[BLOCKS]
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):
             for b in range(blocks):
                 value = vload(F, port[VALUES] + ((row - stage[DELAY]) * blocks + b) * LANES, LANES)
                 put(U, target[WORDS] + row * blocks + b, vgt(value, vload(W, stage[A] + b * LANES, LANES)))
-            emitted(target, U, L, row)
 
 
 @njit(**OPTIONS)
 def scale(stage, ports, F, W, frame):
     """Multiply by a factor for each neuron. A: W, factors."""
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     blocks = target[BLOCKS]
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):
@@ -151,7 +130,7 @@ def scale(stage, ports, F, W, frame):
 def lag(stage, ports, F, WI, frame):
     """Repeat each neuron's input after its own delay. A: WI, steps."""
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     width = target[BLOCKS] * LANES
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):

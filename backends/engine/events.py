@@ -18,7 +18,6 @@ from spikeport.backends.engine.columns import (
     PORT_COLUMNS,
     SCRATCH,
     SOURCE,
-    TARGET,
     UNIT,
     VALUES,
     WORDS,
@@ -37,6 +36,7 @@ from spikeport.backends.engine.vec import (
     put_set_bits,
     scalar,
     vfull,
+    vgt,
     vload,
     vne,
     vselect,
@@ -45,7 +45,7 @@ from spikeport.backends.engine.vec import (
 
 
 @njit(**INLINE)
-def count_active(active, I, L, first, last):  # noqa: E741
+def count_active(active, I, L, first, last):
     """Add 1 to the counter of each neuron among the events `first` to `last`."""
     if active >= 0:
         for k in range(first, last):
@@ -54,7 +54,7 @@ def count_active(active, I, L, first, last):  # noqa: E741
 
 
 @njit(**INLINE)
-def in_canonical_order(port, I, WI, first, last):  # noqa: E741
+def in_canonical_order(port, I, WI, first, last):
     """Sort the events `first` to `last` of a feature map from packed order (channels innermost) into canonical order.
 
     Counting by channel is enough: within a channel the positions ascend already.
@@ -79,10 +79,10 @@ def in_canonical_order(port, I, WI, first, last):  # noqa: E741
 
 
 @njit(**OPTIONS)
-def events_of_words(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
+def events_of_words(stage, ports, F, I, U, L, W, WI, frame):
     """Make the stream of a spiking port: the neurons of its masks, ascending. A: W, canonical amplitudes."""
     port = past(ports, stage[SOURCE] * PORT_COLUMNS)
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     amount = port[AMOUNT]
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):
@@ -101,13 +101,13 @@ def events_of_words(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
 
 
 @njit(**OPTIONS)
-def events_of_values(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
+def events_of_values(stage, ports, F, I, U, L, W, WI, frame):
     """Make the stream of a port of values: all that are not zero, ascending.
 
     A: whether masks mark those; B: WI, packed position of each neuron.
     """
     port = past(ports, stage[SOURCE] * PORT_COLUMNS)
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     zero = vfull(scalar(F, 0), LANES)
     one = scalar(F, 1)
     width = port[BLOCKS] * LANES
@@ -139,10 +139,10 @@ def events_of_values(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
 
 
 @njit(**OPTIONS)
-def values_of_words(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
+def values_of_words(stage, ports, F, I, U, L, W, WI, frame):
     """Write the values of a spiking port: its amplitude where it spikes, else 0."""
     port = past(ports, stage[SOURCE] * PORT_COLUMNS)
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     zero, one = vfull(scalar(F, 0), LANES), vfull(scalar(F, 1), LANES)
     blocks = port[BLOCKS]
     for s in range(samples):
@@ -156,10 +156,10 @@ def values_of_words(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
 
 
 @njit(**OPTIONS)
-def count_values(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
+def count_values(stage, ports, F, I, U, L, W, WI, frame):
     """Count what a port without a stream emits: its non-zero values by neuron."""
     port = past(ports, stage[SOURCE] * PORT_COLUMNS)
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     zero = vfull(scalar(F, 0), LANES)
     blocks = port[BLOCKS]
     for s in range(samples):
@@ -175,18 +175,32 @@ def count_values(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
                     word &= word - np.uint64(1)
 
 
-@njit(**INLINE)
-def emitted(port, U, L, row):
-    """Count the spikes of a row of masks."""
-    if port[EMITTED] >= 0:
-        total = np.uint64(0)
-        for b in range(port[BLOCKS]):
-            total += popcount(at(U, port[WORDS] + row * port[BLOCKS] + b))
-        put(L, port[EMITTED] + row, np.int64(total))
+@njit(**OPTIONS)
+def count_spikes(stage, ports, F, U, L, W, frame):
+    """Count what a spiking port emits in each row. A: whether a neuron may spike several times a step."""
+    port = past(ports, stage[SOURCE] * PORT_COLUMNS)
+    samples, pitch, lead, first, last, _, _ = frame
+    blocks = port[BLOCKS]
+    one = vfull(scalar(F, 1), LANES)
+    for s in range(samples):
+        for row in range(s * pitch + lead + first, s * pitch + lead + last):
+            total = np.int64(0)
+            for b in range(blocks):
+                word = at(U, port[WORDS] + row * blocks + b)
+                values = port[VALUES] + (row * blocks + b) * LANES
+                if stage[A] and word != 0 and (port[AMPLITUDE] >= 0 or vgt(vload(F, values, LANES), one) != 0):
+                    for j in range(LANES):
+                        value = at(F, values + j)
+                        if port[AMPLITUDE] >= 0 and value != 0:
+                            value = np.rint(value / at(W, port[AMPLITUDE] + b * LANES + j))
+                        total += np.int64(value)
+                else:
+                    total += np.int64(popcount(word))
+            put(L, port[EMITTED] + row, total)
 
 
 @njit(**INLINE)
-def input_events(x, where, port, row, F, I, L):  # noqa: E741
+def input_events(x, where, port, row, F, I, L):
     """Make the stream of one row of an input from `x` at `where`: first the neurons, then their values."""
     zero = vfull(scalar(x, 0), LANES)
     n = port[N]
@@ -220,9 +234,9 @@ def input_values(x, where, port, row, F):
 
 
 @njit(**INLINE)
-def enter(x, port, sample, step, steps, F, I, L, frame):  # noqa: E741
+def enter(x, port, sample, step, steps, F, I, L, frame):
     """Bring the rows of an input into the workspace: sample `sample` on, step `step` on, of `steps` in the array."""
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     for s in range(samples):
         for t in range(first, last):
             row = s * pitch + lead + t
@@ -234,9 +248,9 @@ def enter(x, port, sample, step, steps, F, I, L, frame):  # noqa: E741
 
 
 @njit(**INLINE)
-def enter_silence(port, F, I, frame):  # noqa: E741
+def enter_silence(port, F, I, frame):
     """Bring rows without any input into the workspace."""
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):
             if port[IDX] >= 0:
@@ -245,8 +259,3 @@ def enter_silence(port, F, I, frame):  # noqa: E741
             if port[VALUES] >= 0:
                 for j in range(port[BLOCKS] * LANES):
                     put(F, port[VALUES] + row * port[BLOCKS] * LANES + j, scalar(F, 0))
-
-
-__all__ = [
-    "TARGET", "count_values", "emitted", "enter", "enter_silence", "events_of_values", "events_of_words", "values_of_words",
-]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Running a plan: samples shared out over the cores, chunk after chunk, and the trace of what happened."""
+"""Running a plan: samples shared out over the cores, or one sample's work shared out, and the trace of what happened."""
 
 from __future__ import annotations
 
@@ -13,13 +13,20 @@ from typing import Any
 import numpy as np
 
 from spikeport.backends.base import Executable
-from spikeport.backends.engine import walk as kernels
-from spikeport.backends.engine.layout import Array
+from spikeport.backends.engine.layout import Array, address
 from spikeport.backends.engine.plan import Plan, plan
 from spikeport.backends.engine.results import Book, Results
+from spikeport.backends.engine.walk import make_ready, walk
 from spikeport.backends.engine.workspace import MOST_ROWS, Chunk, Workspace, chunk_size
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.trace import Recording, Trace
+
+#: Seconds of a run below which the start of a second thread costs more than it brings.
+WORTH_SHARING_S = 4e-4
+#: Most threads that share out the work of one sample: each meeting of all costs more, the more they are.
+MOST_PARTS = 4
+#: Chunks that are taken in one call: between calls an interrupt gets through.
+CHUNKS_A_CALL = 64
 
 
 def usable_cores() -> int:
@@ -27,6 +34,34 @@ def usable_cores() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     given = os.environ.get("SPIKEPORT_THREADS", "")
     return max(1, min(cores, int(given))) if given.isdigit() else cores
+
+
+class Habit:
+    """Whether to share out the work of a sample, learned from the seconds that runs took: with a busy machine it does not pay.
+
+    Who computes what changes no bit, so this choice shows in nothing but the time.
+    """
+
+    RETRY = 64  # runs after which the other way is tried again
+
+    def __init__(self, threads: int, worth_s: float) -> None:
+        self.threads, self.worth_s = threads, worth_s
+        self.step_s: dict[int, float] = {}
+        self.runs = 0
+
+    def parts(self, steps: int) -> int:
+        """Return the threads to take for a run of *steps* steps."""
+        if self.threads == 1 or self.step_s.get(1, 0.0) * steps <= self.worth_s:
+            return 1
+        if self.threads not in self.step_s:
+            return self.threads
+        best = min(self.step_s, key=self.step_s.__getitem__)
+        self.runs += 1
+        return best if self.runs % self.RETRY else 1 + self.threads - best
+
+    def learn(self, parts: int, steps: int, seconds: float) -> None:
+        """Keep what a run took."""
+        self.step_s[parts] = seconds / steps
 
 
 class EngineExecutable(Executable):
@@ -40,14 +75,21 @@ class EngineExecutable(Executable):
         Most threads; None is every usable core.
     rows : int
         Most rows (samples times steps) of a chunk.
+    worth_sharing_s : float
+        Seconds that a sample must take for several threads to share its work.
     """
 
-    def __init__(self, network: StepNetwork, threads: int | None = None, rows: int = MOST_ROWS) -> None:
-        self.network, self.rows = network, rows
+    def __init__(
+        self, network: StepNetwork, threads: int | None = None, rows: int = MOST_ROWS, worth_sharing_s: float = WORTH_SHARING_S
+    ) -> None:
+        self.network, self.rows, self.worth_sharing_s = network, rows, worth_sharing_s
         self.threads = usable_cores() if threads is None else max(1, threads)
+        make_ready(network.arithmetic.dtype)
         self._plans: dict[tuple[tuple[str, ...], bool], Plan] = {}
         self._books: dict[Recording, Book] = {}
-        self._spaces: dict[int, list[Workspace]] = {}
+        self._spaces: dict[tuple[int, Chunk, int], list[Workspace]] = {}
+        self._chunks: dict[tuple[int, int, int], Chunk] = {}
+        self._habits: dict[int, Habit] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
 
@@ -71,27 +113,32 @@ class EngineExecutable(Executable):
         book = self._books.get(recording) or self._open(recording)
         plan = book.plan
         given = {p: _flat(x, plan.weights.dtype) for p, x in inputs.items()}
+        table = np.array([(address(x), x.itemsize == 1, plan.inputs[p].index) for p, x in given.items()], np.int64)
         results = Results(book, samples, steps)
         apart = self.network.profile.boundary == "reset"
-        threads = min(self.threads, samples) if apart else 1
-        side_by_side = -(-samples // threads) if apart else 1
-        chunk = chunk_size(plan, side_by_side, steps, plan.weights.dtype.itemsize, self.rows)
-        spaces = self._workspaces(plan, chunk, threads)
+        side_by_side = -(-samples // min(self.threads, samples)) if apart else 1
+        size = (id(plan), side_by_side, steps)
+        if size not in self._chunks:
+            self._chunks[size] = chunk_size(plan, side_by_side, steps, plan.weights.dtype.itemsize, self.rows)
+        chunk = self._chunks[size]
+        shares = samples == 1 or not apart
+        habit = self._habits.setdefault(id(plan), Habit(min(self.threads, MOST_PARTS), self.worth_sharing_s))
+        parts = habit.parts(samples * steps) if shares else 1
+        spaces = self._workspaces(plan, chunk, 1 if shares else min(self.threads, samples), parts)
         for space in spaces:
             space.reset()
         planned = time.perf_counter()
-        if apart:
-            portions = count()
-
-            def work(space: Workspace) -> None:
-                while (begin := next(portions) * chunk.samples) < samples:
-                    _samples(space, results, given, begin, min(chunk.samples, samples - begin), steps)
-
-            self._share(work, spaces)
+        if apart and not shares:
+            self._samples_apart(spaces, table, results)
         else:
-            _one_after_the_other(spaces[0], results, given, samples, steps, self.network.profile.silence)
+            self._one_course(spaces[0], table, results)
         finished = time.perf_counter()
-        return results.trace(spaces, {"plan": planned - started, "run": finished - planned}, {"threads": len(spaces)})
+        if shares:
+            habit.learn(parts, samples * steps, finished - planned)
+        counted = spaces[0].counted() if len(spaces) == 1 else np.sum([s.counted() for s in spaces], axis=0)
+        seconds = {"plan": planned - started, "run": finished - planned}
+        meta = {"threads": max(len(spaces), parts)}
+        return results.trace(counted, spaces[0].active, spaces[0].tallies, seconds=seconds, meta=meta)
 
     def _open(self, recording: Recording) -> Book:
         """Return the book of *recording*, kept for further runs; recordings that need the same of a plan share it."""
@@ -103,23 +150,72 @@ class EngineExecutable(Executable):
         self._books[recording] = Book.of(self.network, self._plans[key], recording)
         return self._books[recording]
 
-    def _workspaces(self, plan: Plan, chunk: Chunk, threads: int) -> list[Workspace]:
-        """Return a workspace for each thread, from an earlier run where it is of the same size."""
-        kept = self._spaces.setdefault(id(plan), [])
-        if not kept or kept[0].chunk != chunk:
-            kept.clear()
-        while len(kept) < threads:
-            kept.append(Workspace(plan, chunk))
-        return kept[:threads]
+    def _workspaces(self, plan: Plan, chunk: Chunk, number: int, parts: int) -> list[Workspace]:
+        """Return *number* workspaces, those of an earlier run where they are of the same size."""
+        key = (id(plan), chunk, parts)
+        if key not in self._spaces:
+            self._spaces.clear()  # one size at a time: they may be large
+            self._spaces[key] = []
+        kept = self._spaces[key]
+        while len(kept) < number:
+            kept.append(Workspace(plan, chunk, parts))
+        return kept[:number]
 
-    def _share(self, work: Callable[[Workspace], None], spaces: list[Workspace]) -> None:
-        """Call *work* with every workspace, each in a thread of its own, the first one in this."""
-        if len(spaces) > 1 and self._pool is None:
+    def _samples_apart(self, spaces: list[Workspace], table: Array, results: Results) -> None:
+        """Run all samples, each from its start, every thread some of them side by side."""
+        portions = count()
+
+        def work(number: int) -> None:
+            space = spaces[number]
+            side = space.chunk.samples
+            while (begin := next(portions) * side) < results.samples:
+                _take(space, table, results, begin, min(side, results.samples - begin))
+
+        self._in_threads(work, len(spaces))
+
+    def _one_course(self, space: Workspace, table: Array, results: Results) -> None:
+        """Run the samples one after the other, state carried over, and the profile's silence after each."""
+        silence = self.network.profile.silence
+        for sample in range(results.samples):
+            self._together(space, table, results, sample, results.steps, is_start=sample == 0)
+            if silence:
+                counted = space.L[: space.parts * space.counters].copy()
+                self._together(space, table, results, sample, 0, is_start=False)
+                space.L[: space.parts * space.counters] = counted  # what happens in the silence belongs to no sample
+
+    def _together(self, space: Workspace, table: Array, results: Results, sample: int, steps: int, is_start: bool) -> None:
+        """Take one sample (or, without *steps*, the silence) with all parts of *space*."""
+
+        def work(part: int) -> None:
+            _take(space, table, results, sample, 1, part, steps or self.network.profile.silence, not steps, is_start)
+
+        self._in_threads(work, space.parts, space)
+
+    def _in_threads(self, work: Callable[[int], None], number: int, space: Workspace | None = None) -> None:
+        """Call *work* with 0 to *number* - 1, each in a thread of its own, 0 in this one.
+
+        Threads that wait for each other in *space* are let go when one of them fails.
+        """
+        if number == 1:
+            work(0)
+            return
+        if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="spikeport-engine")
-        waiting = [self._pool.submit(work, space) for space in spaces[1:]] if self._pool is not None else []
-        work(spaces[0])
-        for future in waiting:
-            future.result()
+
+        def guarded(part: int) -> None:
+            try:
+                work(part)
+            except BaseException:
+                if space is not None:
+                    space.sync[8] = 1
+                raise
+
+        waiting = [self._pool.submit(guarded, part) for part in range(1, number)]
+        try:
+            guarded(0)
+        finally:
+            for future in waiting:
+                future.result()
 
 
 def _flat(x: Array, dtype: Any) -> Array:
@@ -129,47 +225,22 @@ def _flat(x: Array, dtype: Any) -> Array:
     if x.dtype != np.uint8:
         with np.errstate(over="ignore"):  # whoever asked for the run judges what left the number range
             x = x.astype(dtype, copy=False)
-    return np.ascontiguousarray(x).reshape(-1)
+    return np.ascontiguousarray(x)
 
 
-def _enter(space: Workspace, given: Mapping[str, Array], sample: int, step: int, steps: int, frame: Any) -> None:
-    for path, port in space.plan.inputs.items():
-        kernels.take_in(given[path], space.ports[port.index], sample, step, steps, space.F, space.I, space.L, frame)
-
-
-def _samples(space: Workspace, results: Results, given: Mapping[str, Array], begin: int, number: int, steps: int) -> None:
-    """Run *number* samples from *begin* on side by side, each from its start."""
-    space.begin(number)
-    for step in range(0, steps, space.chunk.steps):
-        frame = space.frame(number, min(space.chunk.steps, steps - step))
-        _enter(space, given, begin, step, steps, frame)
-        space.walk(frame, origin=step == 0)
-        results.store(space, begin, step, frame)
-        space.go_on(frame)
-
-
-def _one_after_the_other(
-    space: Workspace, results: Results, given: Mapping[str, Array], samples: int, steps: int, silence: int
-) -> None:
-    """Run all samples as one long course, *silence* steps without input after each."""
-    inputs = np.array([p.index for p in space.plan.inputs.values()], np.int64)
-    space.begin(1)
-    origin = True
-    for sample in range(samples):
-        for step in range(0, steps, space.chunk.steps):
-            frame = space.frame(1, min(space.chunk.steps, steps - step))
-            _enter(space, given, sample, step, steps, frame)
-            space.walk(frame, origin=origin)
-            results.store(space, sample, step, frame)
-            space.go_on(frame)
-            origin = False
-        counted = space.L[: space.counters].copy()
-        for step in range(0, silence, space.chunk.steps):
-            frame = space.frame(1, min(space.chunk.steps, silence - step))
-            kernels.take_silence(space.ports, inputs, space.F, space.I, frame)
-            space.walk(frame, origin=False)
-            space.go_on(frame)
-        space.L[: space.counters] = counted  # what happens in the silence belongs to no sample
+def _take(
+    space: Workspace, table: Array, results: Results, sample: int, samples: int, part: int = 0, steps: int | None = None,
+    silent: bool = False, is_start: bool = True,
+) -> None:  # fmt: skip
+    """Take *samples* samples side by side through *steps* steps (all, by default), a number of chunks a call."""
+    last = results.steps if steps is None else steps
+    stride = space.chunk.steps * CHUNKS_A_CALL
+    for begin in range(0, last, stride):
+        space.targets[part] = walk(
+            space.like, space.desks[part], table, results.views, results.late, results.by_step, sample, samples, begin,
+            min(begin + stride, last), 0 if silent else results.steps, is_start and begin == 0, part, space.parts,
+            space.targets[part],
+        )  # fmt: skip
 
 
 __all__ = ["EngineExecutable", "usable_cores"]

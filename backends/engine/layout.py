@@ -33,6 +33,12 @@ def aligned(size: int, dtype: npt.DTypeLike) -> Array:
     return raw[start : start + size * item].view(dtype)
 
 
+def address(array: Array) -> int:
+    """Return where the first element of *array* lies in memory."""
+    found: int = array.__array_interface__["data"][0]
+    return found
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Packing:
     """Order of a feature map in memory: position by position, the channels of a position side by side.

@@ -334,6 +334,8 @@ class _Planner:
         if type(op) is not Input:
             self._work(path, fused)
         port = self.ports[fused or path]
+        if self.graph[port.path].op.is_spiking:
+            self._stage(col.COUNT_SPIKES, port, port, A=int(self._several(port)))
         if port.words and port.values and not port.trace_is_values and not self._several(port):
             self._stage(col.VALUES_OF_WORDS, port, port)
         if port.stream and type(op) is not Input:

@@ -14,7 +14,7 @@ SPIKES, COUNTS, AMPLITUDES, NUMBERS, MEMBRANES = range(5)
 @njit(**INLINE)
 def record(port, form, behind, out, sample, step, steps, F, U, W, WI, frame):
     """Copy the rows of *frame*, *behind* steps late, to sample `sample` on, step `step` on, of `out`, which holds zeros."""
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     blocks = port[BLOCKS]
     for s in range(samples):
         for t in range(first, last):

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.backends.engine import walk as kernels
-from spikeport.backends.engine.layout import Array
+from spikeport.backends.engine import columns as col
+from spikeport.backends.engine.layout import Array, address
 from spikeport.backends.engine.plan import Plan, Port
 from spikeport.backends.engine.recording import AMPLITUDES, COUNTS, MEMBRANES, NUMBERS, SPIKES
-from spikeport.backends.engine.workspace import Workspace
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Shape
 from spikeport.ir.trace import Counts, Recording, Trace
@@ -40,18 +39,22 @@ class Book:
     ----------
     plan : Plan
     views : tuple of View
-    late : tuple of int
-        Steps that the raster of each row of ``plan.by_step`` lies behind.
-    neurons : Mapping[str, int]
-        Neurons of each population that is updated.
+    table : array of int64, shape (views, columns)
+        The views as ``walk`` wants them, but for the arrays.
+    late : array of int64, shape (rows of plan.by_step,)
+        Steps that the raster of each row lies behind.
+    nodes : tuple of (path, row, row, neurons)
+        What the trace has counts of: rows of ``plan.by_step`` with spikes and with synaptic operations (-1: none), and
+        neurons that are updated (0: none).
     shapes : Mapping[str, tuple]
         Output shapes.
     """
 
     plan: Plan
     views: tuple[View, ...]
-    late: tuple[int, ...]
-    neurons: Mapping[str, int]
+    table: Array
+    late: Array
+    nodes: tuple[tuple[str, int, int, int], ...]
     shapes: Mapping[str, Shape]
 
     @classmethod
@@ -77,71 +80,61 @@ class Book:
         views = [view("spikes", p) for p in dict.fromkeys(chosen) if p in graph.spiking]
         views += [view("out", p) for p in shown] + [view("v", p) for p in watched]
         late = [network.models[p].output_delay if what == "spikes" and p in network.models else 0 for p, what in plan.by_step]
-        return cls(plan, tuple(views), tuple(late), {p: math.prod(m.shape) for p, m in network.models.items()}, shapes)
+        neurons = {p: math.prod(m.shape) for p, m in network.models.items()}
+        rows = {key: row for row, key in enumerate(plan.by_step)}
+        nodes = tuple(
+            (path, rows.get((path, "spikes"), -1), rows.get((path, "synops"), -1), neurons.get(path, 0))
+            for path in dict.fromkeys([*(path for path, _ in plan.by_step), *neurons])
+        )
+        table = [(0, int(v.dtype == np.int32), v.port.index, v.form, v.behind) for v in views]
+        return cls(
+            plan, tuple(views), np.array(table, np.int64).reshape(-1, col.VIEW_COLUMNS), np.array(late, np.int64), nodes, shapes
+        )
 
 
 class Results:
-    """Arrays of a run: each thread writes the rows of its own samples."""
+    """Arrays of a run: each thread writes the rows of its own samples.
+
+    ``views`` and ``late`` are the tables that ``walk`` wants; see ``columns``.
+    """
 
     def __init__(self, book: Book, samples: int, steps: int) -> None:
         self.book, self.samples, self.steps = book, samples, steps
         self.arrays = [np.zeros((samples, steps, *v.shape), v.dtype) for v in book.views]
-        self.flat = [a.reshape(-1) for a in self.arrays]
         self.by_step = np.zeros((len(book.late), samples, steps), np.int64)
+        self.views = book.table.copy()
+        for row, array in zip(self.views, self.arrays, strict=True):
+            row[col.AT_OUT] = address(array)
+        self.late = book.late
 
-    def store(self, space: Workspace, sample: int, step: int, frame: tuple[int, int, int, int, int]) -> None:
-        """Keep a chunk that begins at *sample* and *step*."""
-        plan, (samples, _, lead, _, length) = self.book.plan, frame
-        for view, array in zip(self.book.views, self.flat, strict=True):
-            kernels.show(
-                space.ports[view.port.index], view.form, view.behind, array, sample, step, self.steps, space.F, space.U,
-                plan.weights, plan.indices, frame,
-            )  # fmt: skip
-        counted = space.by_step()
-        if not any(self.book.late):
-            self.by_step[:, sample : sample + samples, step : step + length] = counted[:, :samples, lead : lead + length]
-            return
-        for row, late in enumerate(self.book.late):
-            begin = lead - late
-            self.by_step[row, sample : sample + samples, step : step + length] = counted[row, :samples, begin : begin + length]
-
-    def trace(self, spaces: list[Workspace], seconds: dict[str, float], meta: dict[str, Any]) -> Trace:
-        """Return all that was kept, with the counters of all threads added up."""
+    def trace(self, counted: Array, active: Mapping[str, tuple[int, Port]], tallies: Mapping[str, int], **rest: Any) -> Trace:
+        """Return all that was kept, given the counters of a run."""
         book = self.book
         groups: dict[str, dict[str, Array]] = {"spikes": {}, "out": {}, "v": {}}
         for view, array in zip(book.views, self.arrays, strict=True):
             groups[view.group][view.path] = array
-        rows = {
-            key: (self.by_step[i], total) for i, (key, total) in enumerate(zip(book.plan.by_step, self._totals(), strict=True))
-        }
+        totals = self.by_step.sum(axis=(1, 2)).tolist()
         counts = {}
-        for path in dict.fromkeys([*(path for path, _ in rows), *book.neurons]):
-            by_step, spikes = rows.get((path, "spikes"), (None, None))
-            met, synops = rows.get((path, "synops"), (None, None))
-            neurons = book.neurons.get(path)
+        for path, spikes, synops, neurons in book.nodes:
             counts[path] = Counts(
-                spikes, None if met is None else sum(int(s.L[s.tallies[path]]) for s in spaces), synops,
-                None if neurons is None else neurons * self.samples * self.steps, by_step, met,
+                totals[spikes] if spikes >= 0 else None, int(counted[tallies[path]]) if synops >= 0 else None,
+                totals[synops] if synops >= 0 else None, neurons * self.samples * self.steps if neurons else None,
+                self.by_step[spikes] if spikes >= 0 else None, self.by_step[synops] if synops >= 0 else None,
             )  # fmt: skip
-        activity = {path: self._activity(spaces, path) for path in spaces[0].active}
+        activity = {path: self._activity(counted, *where, book.shapes[path]) for path, where in active.items()}
         return Trace(
-            groups["spikes"], groups["out"], groups["v"], counts, activity, self.samples, self.steps, seconds, meta,
+            groups["spikes"], groups["out"], groups["v"], counts, activity, self.samples, self.steps, **rest,
         )  # fmt: skip
 
-    def _totals(self) -> list[int]:
-        return self.by_step.sum(axis=(1, 2)).tolist()
-
-    def _activity(self, spaces: list[Workspace], path: str) -> Array:
+    @staticmethod
+    def _activity(counted: Array, offset: int, port: Port, shape: Shape) -> Array:
         """Return the non-zero values of a source by neuron, in canonical order."""
-        offset, port = spaces[0].active[path]
-        values = spaces[0].L[offset : offset + port.n].copy()
-        for space in spaces[1:]:
-            values += space.L[offset : offset + port.n]
+        values = counted[offset : offset + port.n]
         if port.packing is not None:
             canonical = np.empty_like(values)
             canonical[port.packing.place] = values
             values = canonical
-        return values.reshape(self.book.shapes[path])
+        return values.reshape(shape)
 
 
 __all__ = ["Book", "Results", "View"]

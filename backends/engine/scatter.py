@@ -85,7 +85,7 @@ def add_scaled_run(F, target, W, weights, length, value):
 
 
 @njit(**OPTIONS)
-def conv(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
+def conv(stage, ports, F, I, U, L, W, WI, frame):
     """Sum a two-dimensional convolution into a feature map in packed order.
 
     Sums of a row are made in a map with a margin for what falls off the edges, then cut out. An event's weights are
@@ -96,7 +96,7 @@ def conv(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
     G: floats of the map; H: rows cut out; J: floats of each; K: pitch of rows in the map; M: first float cut out.
     """
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     size = stage[C]
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):
@@ -124,14 +124,14 @@ def conv(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
 
 
 @njit(**OPTIONS)
-def sparse(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
+def sparse(stage, ports, F, I, U, L, W, WI, frame):
     """Sum a connection of few synapses.
 
     A: W, weights by presynaptic neuron; B: W, bias in whole blocks; C: WI, first synapse of each presynaptic neuron;
     D: WI, postsynaptic neuron of each synapse.
     """
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     width = target[BLOCKS] * LANES
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):
@@ -151,13 +151,13 @@ def sparse(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
 
 
 @njit(**OPTIONS)
-def pool(stage, ports, F, I, U, L, W, WI, frame):  # noqa: E741
+def pool(stage, ports, F, I, U, L, W, WI, frame):
     """Sum or average windows.
 
     C: WI, first window of each input; D: WI, output of each window; E: elements of a window to divide by; 0 sums.
     """
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
-    samples, pitch, lead, first, last = frame
+    samples, pitch, lead, first, last, _, _ = frame
     width = target[BLOCKS] * LANES
     zero = vfull(scalar(F, 0), LANES)
     for s in range(samples):

@@ -51,6 +51,55 @@ def pointer(typingctx, array):
     return types.CPointer(array.dtype)(array), codegen
 
 
+def _located(scalar):
+    @intrinsic
+    def located(typingctx, number):
+        kind = types.CPointer(scalar)
+
+        def codegen(context, builder, signature, args):
+            return builder.inttoptr(args[0], context.get_value_type(kind))
+
+        return kind(types.int64), codegen
+
+    return located
+
+
+#: The address that a number is, of elements of one type.
+bytes_at, int32_at, int64_at, uint64_at = (_located(t) for t in (types.uint8, types.int32, types.int64, types.uint64))
+
+
+@intrinsic
+def floats_at(typingctx, like, number):
+    """Return the address that a number is, of elements as in the array `like`."""
+    kind = types.CPointer(like.dtype)
+
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[1], context.get_value_type(kind))
+
+    return kind(like, types.int64), codegen
+
+
+@intrinsic
+def arrive(typingctx, address):
+    """Add 1 to the counter at `address`, for other threads to see with all that was written before."""
+
+    def codegen(context, builder, signature, args):
+        builder.atomic_rmw("add", args[0], args[0].type.pointee(1), "seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(address), codegen
+
+
+@intrinsic
+def seen(typingctx, address):
+    """Read the counter at `address`, and with it all that was written before others added to it."""
+
+    def codegen(context, builder, signature, args):
+        return builder.load_atomic(args[0], "acquire", 8)
+
+    return types.int64(address), codegen
+
+
 @intrinsic
 def past(typingctx, address, offset):
     """Return the address of element `offset`."""

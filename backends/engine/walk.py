@@ -1,42 +1,80 @@
-"""The walk: one compiled function that takes a chunk of rows through all stages, without coming back to Python."""
+"""The walk: one compiled function that takes samples through all stages, chunk by chunk, without coming back to Python.
+
+Several threads may take the same samples together: each calls the function with its own number, they share out rows or
+blocks of every stage, and wait for each other behind it. Which thread computes what changes no sum, so no bit.
+"""
 
 import hashlib
 from pathlib import Path
 
 import numpy as np
-from numba import njit
+from numba import from_dtype, njit, types
 
 from spikeport.backends.engine.columns import (
     AMOUNT,
+    AT_EDGES,
+    AT_F,
+    AT_GROUPS,
+    AT_I,
+    AT_L,
+    AT_OUT,
+    AT_PORTS,
+    AT_STAGES,
+    AT_STATES,
+    AT_SYNC,
+    AT_U,
+    AT_W,
+    AT_WI,
+    AT_X,
+    BEHIND,
     BLOCKS,
+    BY_STEP,
     CAP,
+    CHUNK,
     CONV,
     COUNT,
+    COUNT_SPIKES,
     COUNT_VALUES,
     DENSE,
     DENSE_NEURON,
     EMITTED,
     EVENTS_OF_VALUES,
     EVENTS_OF_WORDS,
+    FORM,
     GATHER,
+    GROUP_COLUMNS,
+    GROUPS,
     IDX,
+    INPUT_COLUMNS,
     LAG,
+    LEAD,
     NEURON,
     OP,
+    OUT_IS_COUNTS,
+    OUT_PORT,
+    PITCH,
     POOL,
     PORT_COLUMNS,
+    PORTS,
+    ROOM,
     SCALE,
     SPARSE,
     STAGE_COLUMNS,
+    STATE_COLUMNS,
+    STATES,
     THRESHOLD,
     UNIT,
     VALUES,
     VALUES_OF_WORDS,
+    VIEW_COLUMNS,
     WORDS,
+    X_IS_BYTES,
+    X_PORT,
 )
 from spikeport.backends.engine.dense import dense, dense_neuron
 from spikeport.backends.engine.elements import gather, lag, neuron, scale, threshold
 from spikeport.backends.engine.events import (
+    count_spikes,
     count_values,
     enter,
     enter_silence,
@@ -44,16 +82,56 @@ from spikeport.backends.engine.events import (
     events_of_words,
     values_of_words,
 )
-from spikeport.backends.engine.frame import INLINE, OPTIONS
+from spikeport.backends.engine.frame import INLINE, OPTIONS, one_step, share_rows
 from spikeport.backends.engine.recording import record
 from spikeport.backends.engine.scatter import conv, pool, sparse
-from spikeport.backends.engine.vec import LANES, at, past, pointer, put, scalar
+from spikeport.backends.engine.vec import (
+    LANES,
+    arrive,
+    at,
+    bytes_at,
+    floats_at,
+    int32_at,
+    int64_at,
+    past,
+    pointer,
+    put,
+    scalar,
+    seen,
+    uint64_at,
+)
+
+#: Looks at the others' counter before the core is offered to somebody else.
+PATIENCE = 4000
+sched_yield = types.ExternalFunction("sched_yield", types.int32())
 
 
 @njit(**OPTIONS)
-def do(stage, ports, edges, F, I, U, L, W, WI, frame):  # noqa: E741
+def wait(sync, target):
+    """Wait until the counter at `sync` has reached `target`; the one behind it ends all waiting."""
+    looks = 0
+    while seen(sync) < target and seen(past(sync, 8)) == 0:
+        looks += 1
+        if looks >= PATIENCE:
+            sched_yield()
+            looks = 0
+
+
+@njit(**INLINE)
+def together(sync, target, parts):
+    """Wait for all parts; return the counter's next target."""
+    if parts > 1:
+        arrive(sync)
+        wait(sync, target)
+    return target + parts
+
+
+@njit(**OPTIONS)
+def do(stage, ports, edges, F, I, U, L, W, WI, frame):
     """Do one stage for the rows of *frame*."""
     op = stage[OP]
+    if frame[6] > 1 and op not in (DENSE, DENSE_NEURON, NEURON, GATHER):
+        frame = share_rows(frame)
     if op == DENSE_NEURON:
         dense_neuron(stage, ports, F, I, U, L, W, WI, frame)
     elif op == DENSE:
@@ -61,7 +139,7 @@ def do(stage, ports, edges, F, I, U, L, W, WI, frame):  # noqa: E741
     elif op == EVENTS_OF_WORDS:
         events_of_words(stage, ports, F, I, U, L, W, WI, frame)
     elif op == NEURON:
-        neuron(stage, ports, F, U, L, W, frame)
+        neuron(stage, ports, F, U, W, frame)
     elif op == GATHER:
         gather(stage, ports, edges, F, WI, frame)
     elif op == CONV:
@@ -76,8 +154,10 @@ def do(stage, ports, edges, F, I, U, L, W, WI, frame):  # noqa: E741
         values_of_words(stage, ports, F, I, U, L, W, WI, frame)
     elif op == COUNT_VALUES:
         count_values(stage, ports, F, I, U, L, W, WI, frame)
+    elif op == COUNT_SPIKES:
+        count_spikes(stage, ports, F, U, L, W, frame)
     elif op == THRESHOLD:
-        threshold(stage, ports, F, U, L, W, frame)
+        threshold(stage, ports, F, U, W, frame)
     elif op == SCALE:
         scale(stage, ports, F, W, frame)
     elif op == LAG:
@@ -87,7 +167,7 @@ def do(stage, ports, edges, F, I, U, L, W, WI, frame):  # noqa: E741
 @njit(**INLINE)
 def move(pool, start, pitch, width, frame):
     """Make the last rows of every sample its history."""
-    samples, rows, lead, _, last = frame
+    samples, rows, lead, _, last, _, _ = frame
     for s in range(samples):
         for r in range(lead):
             source, target = start + (s * rows + last + r) * pitch, start + (s * rows + r) * pitch
@@ -96,7 +176,7 @@ def move(pool, start, pitch, width, frame):
 
 
 @njit(**OPTIONS)
-def carry(ports, number, F, I, U, L, frame):  # noqa: E741
+def carry(ports, number, F, I, U, L, frame):
     """Keep the last `lead` rows of the chunk as the history of the next one."""
     for p in range(number):
         port = past(ports, p * PORT_COLUMNS)
@@ -108,7 +188,7 @@ def carry(ports, number, F, I, U, L, frame):  # noqa: E741
         if port[EMITTED] >= 0:
             move(L, port[EMITTED], 1, 1, frame)
         if port[IDX] >= 0:
-            samples, rows, lead, _, last = frame
+            samples, rows, lead, _, last, _, _ = frame
             for s in range(samples):
                 for r in range(lead):
                     source, target = s * rows + last + r, s * rows + r
@@ -123,9 +203,9 @@ def carry(ports, number, F, I, U, L, frame):  # noqa: E741
 
 
 @njit(**OPTIONS)
-def forget(ports, number, F, I, U, L, frame):  # noqa: E741
+def forget(ports, number, F, I, U, L, frame):
     """Clear the history of every sample."""
-    samples, rows, lead, _, _ = frame
+    samples, rows, lead, _, _, _, _ = frame
     for p in range(number):
         port = past(ports, p * PORT_COLUMNS)
         for s in range(samples):
@@ -144,6 +224,60 @@ def forget(ports, number, F, I, U, L, frame):  # noqa: E741
                         put(I, port[UNIT] + row, np.int32(1))
 
 
+@njit(**INLINE)
+def set_out(table, number, F, W, samples):
+    """Set the state of all neurons to the start."""
+    for n in range(number):
+        row = past(table, n * STATE_COLUMNS)
+        for s in range(samples):
+            for k in range(row[2]):
+                put(F, row[0] + s * row[2] + k, at(W, row[1] + k))
+
+
+@njit(**INLINE)
+def stages_of(group, stages, ports, edges, F, I, U, L, W, WI, frame, sync, target):
+    """Do the stages of a group for the rows of a chunk, one after the other or, in a loop, step by step."""
+    parts = frame[6]
+    if group[2]:
+        for t in range(frame[3], frame[4]):
+            for n in range(group[0], group[1]):
+                do(past(stages, n * STAGE_COLUMNS), ports, edges, F, I, U, L, W, WI, one_step(frame, t))
+                target = together(sync, target, parts)
+    else:
+        for n in range(group[0], group[1]):
+            do(past(stages, n * STAGE_COLUMNS), ports, edges, F, I, U, L, W, WI, frame)
+            target = together(sync, target, parts)
+    return target
+
+
+@njit(**OPTIONS)
+def take_in(like, inputs, number, ports, sample, step, steps, F, I, L, frame):
+    """Bring this thread's rows of all inputs into the workspace; without `steps` there is none: silence."""
+    frame = share_rows(frame)
+    for n in range(number):
+        row = past(inputs, n * INPUT_COLUMNS)
+        port = past(ports, row[X_PORT] * PORT_COLUMNS)
+        if steps == 0:
+            enter_silence(port, F, I, frame)
+        elif row[X_IS_BYTES]:
+            enter(bytes_at(row[AT_X]), port, sample, step, steps, F, I, L, frame)
+        else:
+            enter(floats_at(like, row[AT_X]), port, sample, step, steps, F, I, L, frame)
+
+
+@njit(**OPTIONS)
+def show(like, views, number, ports, sample, step, steps, F, U, W, WI, frame):
+    """Copy this thread's rows of all that is recorded out of the workspace."""
+    frame = share_rows(frame)
+    for n in range(number):
+        row = past(views, n * VIEW_COLUMNS)
+        port = past(ports, row[OUT_PORT] * PORT_COLUMNS)
+        if row[OUT_IS_COUNTS]:
+            record(port, row[FORM], row[BEHIND], int32_at(row[AT_OUT]), sample, step, steps, F, U, W, WI, frame)
+        else:
+            record(port, row[FORM], row[BEHIND], floats_at(like, row[AT_OUT]), sample, step, steps, F, U, W, WI, frame)
+
+
 def _fingerprint() -> int:
     """Return a number that changes with any source file of the engine.
 
@@ -156,87 +290,84 @@ def _fingerprint() -> int:
 
 
 def _compiled(fingerprint: int):
-    """Return the entry points; *fingerprint* is part of their key in numba's cache."""
+    """Return the entry point; *fingerprint* is part of its key in numba's cache."""
 
     @njit(cache=True, **OPTIONS)
-    def walk(stages, groups, ports, edges, F, I, U, L, W, WI, state, origin, frame):  # noqa: E741
-        """Do all stages for a chunk.
+    def walk(like, desk, inputs, views, late, by_step, sample, samples, begin, end, steps, is_start, part, parts, target):
+        """Take samples through the steps *begin* to *end*.
 
         Parameters
         ----------
-        stages, ports, edges : int64, shape (n, columns)
-            See ``columns``.
-        groups : int64, shape (n, 3)
-            First stage, behind the last stage, whether the stages are to be taken step by step (a loop).
-        state : int64, shape (n, 3)
-            For each neuron stage: where its state lies in F, where its initial value lies in W, floats of a sample.
-        origin : bool
-            Whether samples begin here: state and history are set to the start.
-        frame : tuple of int
-            See ``frame``.
+        like : array of no elements
+            Its type is that of the floats.
+        desk : int64
+            Where the workspace's memory and tables lie; see ``columns``.
+        inputs, views : int64, shape (n, columns)
+            Arrays to read from and to record into.
+        late : int64, shape (n,)
+            Steps that each row of *by_step* lies behind.
+        by_step : int64, shape (n, all samples, steps)
+            Counts by step.
+        sample, samples : int
+            First sample in these arrays, and number of samples that are taken side by side.
+        begin, end, steps : int
+            Steps to take, and steps of a sample in these arrays; 0 has no input and records nothing: silence.
+        is_start : bool
+            Whether the samples begin here: state and history are set to the start.
+        part, parts : int
+            Number of this thread, and of all that take these samples together.
+        target : int
+            How many arrivals, counted since the workspace's counter was 0, the next meeting of the parts waits for.
+
+        Returns
+        -------
+        int
+            *target* of the next call.
         """
-        samples, pitch, lead, first, last = frame
         if fingerprint < 0:
-            return
-        to = pointer(F), pointer(I), pointer(U), pointer(L)
-        of = pointer(W), pointer(WI)
-        table, about, between = pointer(stages), pointer(ports), pointer(edges)
-        if origin:
-            for n in range(state.shape[0]):
-                for s in range(samples):
-                    for k in range(state[n, 2]):
-                        put(to[0], state[n, 0] + s * state[n, 2] + k, at(of[0], state[n, 1] + k))
-        for g in range(groups.shape[0]):
-            if groups[g, 2]:
-                for t in range(first, last):
-                    for n in range(groups[g, 0], groups[g, 1]):
-                        do(past(table, n * STAGE_COLUMNS), about, between, *to, *of, (samples, pitch, lead, t, t + 1))
-            else:
-                for n in range(groups[g, 0], groups[g, 1]):
-                    do(past(table, n * STAGE_COLUMNS), about, between, *to, *of, frame)
+            return target
+        F, I, U, L = floats_at(like, desk[AT_F]), int32_at(desk[AT_I]), uint64_at(desk[AT_U]), int64_at(desk[AT_L])
+        W, WI = floats_at(like, desk[AT_W]), int32_at(desk[AT_WI])
+        ports, stages, edges = int64_at(desk[AT_PORTS]), int64_at(desk[AT_STAGES]), int64_at(desk[AT_EDGES])
+        groups, sync = int64_at(desk[AT_GROUPS]), int64_at(desk[AT_SYNC])
+        sources, shown = pointer(inputs), pointer(views)
+        pitch, lead = desk[PITCH], desk[LEAD]
+        if is_start and part == 0:
+            forget(ports, desk[PORTS], F, I, U, L, (samples, pitch, lead, 0, 0, 0, 1))
+            set_out(int64_at(desk[AT_STATES]), desk[STATES], F, W, samples)
+        for step in range(begin, end, desk[CHUNK]):
+            frame = (samples, pitch, lead, 0, min(desk[CHUNK], end - step), part, parts)
+            take_in(like, sources, inputs.shape[0], ports, sample, step, steps, F, I, L, frame)
+            target = together(sync, target, parts)
+            for g in range(desk[GROUPS]):
+                group = past(groups, g * GROUP_COLUMNS)
+                target = stages_of(group, stages, ports, edges, F, I, U, L, W, WI, frame, sync, target)
+            if steps:
+                show(like, shown, views.shape[0], ports, sample, step, steps, F, U, W, WI, frame)
+                if part == 0:
+                    for row in range(late.shape[0]):
+                        for s in range(samples):
+                            counts = desk[BY_STEP] + (row * desk[ROOM] + s) * pitch + lead - late[row]
+                            for t in range(frame[4]):
+                                by_step[row, sample + s, step + t] = at(L, counts + t)
+            target = together(sync, target, parts)
+            if lead:
+                if part == 0:
+                    carry(ports, desk[PORTS], F, I, U, L, frame)
+                target = together(sync, target, parts)
+        return target
 
-    @njit(cache=True, **OPTIONS)
-    def take_in(x, port, sample, step, steps, F, I, L, frame):  # noqa: E741
-        """Bring rows of the input array *x* (flat) into the workspace."""
-        if fingerprint < 0:
-            return
-        enter(pointer(x), pointer(port), sample, step, steps, pointer(F), pointer(I), pointer(L), frame)
-
-    @njit(cache=True, **OPTIONS)
-    def take_silence(ports, inputs, F, I, frame):  # noqa: E741
-        """Bring rows without input into the workspace."""
-        if fingerprint < 0:
-            return
-        for k in range(inputs.shape[0]):
-            enter_silence(past(pointer(ports), inputs[k] * PORT_COLUMNS), pointer(F), pointer(I), frame)
-
-    @njit(cache=True, **OPTIONS)
-    def start(ports, F, I, U, L, frame):  # noqa: E741
-        """Clear the history of all samples of a chunk."""
-        if fingerprint < 0:
-            return
-        forget(pointer(ports), ports.shape[0], pointer(F), pointer(I), pointer(U), pointer(L), frame)
-
-    @njit(cache=True, **OPTIONS)
-    def go_on(ports, F, I, U, L, frame):  # noqa: E741
-        """Make the last rows of the chunk the history of the next one; what is recorded must be copied out before."""
-        if fingerprint < 0:
-            return
-        carry(pointer(ports), ports.shape[0], pointer(F), pointer(I), pointer(U), pointer(L), frame)
-
-    @njit(cache=True, **OPTIONS)
-    def show(port, form, behind, out, sample, step, steps, F, U, W, WI, frame):
-        """Copy what left a port into a recording *out*, zeros of (samples, steps, neurons), flat."""
-        if fingerprint < 0:
-            return
-        record(
-            pointer(port), form, behind, pointer(out), sample, step, steps, pointer(F), pointer(U), pointer(W), pointer(WI),
-            frame,
-        )  # fmt: skip
-
-    return walk, take_in, take_silence, start, go_on, show
+    return walk
 
 
-walk, take_in, take_silence, start, go_on, show = _compiled(_fingerprint())
+walk = _compiled(_fingerprint())
 
-__all__ = ["go_on", "show", "start", "take_in", "take_silence", "walk"]
+
+def make_ready(dtype):
+    """Compile the walk for floats of *dtype*, or fetch it from numba's cache: before a run, not in its time."""
+    number, flag = types.int64, types.boolean
+    floats, row, table = from_dtype(np.dtype(dtype))[::1], number[::1], number[:, ::1]
+    walk.compile((floats, row, table, table, row, number[:, :, ::1], *5 * (number,), flag, *3 * (number,)))
+
+
+__all__ = ["make_ready", "walk"]

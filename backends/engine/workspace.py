@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from spikeport.backends.engine import columns as col
-from spikeport.backends.engine import walk as kernels
 from spikeport.backends.engine.layout import Array, Room, aligned
 from spikeport.backends.engine.plan import Floats, Plan, Port
 from spikeport.backends.engine.vec import LANES
@@ -45,53 +43,49 @@ class Workspace:
         What will run.
     chunk : Chunk
         Most samples and steps of a chunk.
+    parts : int
+        Threads that may take a chunk together; each has counters and scratch room of its own.
     """
 
-    def __init__(self, plan: Plan, chunk: Chunk) -> None:
-        self.plan, self.chunk = plan, chunk
+    def __init__(self, plan: Plan, chunk: Chunk, parts: int = 1) -> None:
+        self.plan, self.chunk, self.parts = plan, chunk, parts
         self.pitch = plan.lead + chunk.steps
-        rows = chunk.samples * self.pitch
-        rooms = {"F": Room(plan.weights.dtype), "I": Room(np.int32), "U": Room(np.uint64), "L": Room(np.int64)}
-        self.ports = np.full((len(plan.ports), col.PORT_COLUMNS), -1, np.int64)
+        self._rows = chunk.samples * self.pitch
+        self._rooms = {"F": Room(plan.weights.dtype), "I": Room(np.int32), "U": Room(np.uint64), "L": Room(np.int64)}
         self.active: dict[str, tuple[int, Port]] = {}
         self.tallies: dict[str, int] = {}
-        for port in plan.ports:  # counters of a run first, so that they can be kept apart from counters of rows
+        for port in plan.ports:
             if port.active:
-                self.active[port.path] = (rooms["L"].take(port.blocks * LANES), port)
+                self.active[port.path] = (self._rooms["L"].take(port.blocks * LANES), port)
         for stage in plan.stages:
             if stage.counted is not None:
-                self.tallies[stage.counted] = rooms["L"].take(1)
-        self.counters = rooms["L"].size
-        self._rows = rooms["L"].take(rows * len(plan.by_step))
-        by_step = {key: self._rows + i * rows for i, key in enumerate(plan.by_step)}
-        for row, port in zip(self.ports, plan.ports, strict=True):
-            self._place(row, port, rooms, rows)
-            row[col.EMITTED] = by_step.get((port.path, "spikes"), -1)
-        self.stages = np.full((len(plan.stages), col.STAGE_COLUMNS), -1, np.int64)
-        fields: dict[int, Mapping[int, int]] = {}
-        for row, stage in zip(self.stages, plan.stages, strict=True):
-            row[[col.OP, col.SOURCE, col.TARGET, col.DELAY]] = stage.op, stage.source.index, stage.target.index, stage.delay
-            row[col.FAN_ALL] = 0
-            placed: dict[int, int] = {}
-            for column, value in stage.fields.items():
-                if isinstance(value, Floats):
-                    placed[column] = rooms["F"].take(value.count * (chunk.samples if value.each_sample else 1))
-                    row[column] = placed[column]
-                else:
-                    row[column] = value
-            fields[id(stage)] = placed
-            if stage.counted is not None:
-                row[col.SYNOPS], row[col.TALLY] = by_step[stage.counted, "synops"], self.tallies[stage.counted]
-        starts = [(next(iter(self._states(fields[id(s)], s.fields))), w, size) for s, w, size in plan.starts]
-        self.states = np.array(starts, np.int64).reshape(-1, 3)
+                self.tallies[stage.counted] = self._rooms["L"].take(1)
+        # Counters of a run come first, one set for each part; then those of rows.
+        self.counters = self._rooms["L"].size
+        self._rooms["L"].take(self.counters * (parts - 1))
+        self._by_step = self._rooms["L"].take(self._rows * len(plan.by_step))
+        tables = [(self._port_table(), self._stage_table())]
+        tables += [self._own(tables[0], part) for part in range(1, parts)]
+        rooms = self._rooms
         self.F, self.I, self.U, self.L = (aligned(rooms[name].size + LANES, rooms[name].dtype) for name in "FIUL")
+        #: Floats of no length: what the kernels' floats are like.
+        self.like = np.zeros(0, plan.weights.dtype)
+        self.sync = np.zeros(2 * LANES, np.int64)
+        self.targets = [parts] * parts
+        self._kept = (tables, self._state_table(tables[0][1]))
+        self.desks = [self._desk(ports, stages) for ports, stages in tables]
 
-    @staticmethod
-    def _states(placed: Mapping[int, int], fields: Mapping[int, int | Floats]) -> list[int]:
-        return [placed[c] for c, value in fields.items() if isinstance(value, Floats) and value.each_sample]
+    def _port_table(self) -> Array:
+        table = np.full((len(self.plan.ports), col.PORT_COLUMNS), -1, np.int64)
+        by_step = {key: self._by_step + i * self._rows for i, key in enumerate(self.plan.by_step)}
+        for row, port in zip(table, self.plan.ports, strict=True):
+            self._place(row, port)
+            row[col.EMITTED] = by_step.get((port.path, "spikes"), -1)
+        return table
 
-    def _place(self, row: Array, port: Port, rooms: Mapping[str, Room], rows: int) -> None:
+    def _place(self, row: Array, port: Port) -> None:
         """Give *port* its memory and write its offsets into *row*."""
+        rooms, rows = self._rooms, self._rows
         cap = -(-port.n // 16) * 16 + 16
         row[[col.N, col.BLOCKS, col.CAP]] = port.n, port.blocks, cap
         row[[col.PLACE, col.CHANNEL, col.AMPLITUDE]] = port.place, port.channel, port.amplitude
@@ -110,37 +104,75 @@ class Workspace:
                 row[col.UNIT] = rooms["I"].take(rows)
             if port.packing is not None:
                 row[col.CHANNELS] = port.packing.channels
-                row[col.SCRATCH] = rooms["I"].take(port.packing.channels + 1 + port.n)
+                row[col.SCRATCH] = self._sorting(port)
         if port.active:
             row[col.ACTIVE] = self.active[port.path][0]
 
-    def frame(self, samples: int, steps: int) -> tuple[int, int, int, int, int]:
-        """Return the frame of a chunk that fills *samples* and *steps* of the room."""
-        return samples, self.pitch, self.plan.lead, 0, steps
+    def _sorting(self, port: Port) -> int:
+        return self._rooms["I"].take(port.packing.channels + 1 + port.n) if port.packing is not None else -1
+
+    def _stage_table(self) -> Array:
+        table = np.full((len(self.plan.stages), col.STAGE_COLUMNS), -1, np.int64)
+        by_step = {key: self._by_step + i * self._rows for i, key in enumerate(self.plan.by_step)}
+        for row, stage in zip(table, self.plan.stages, strict=True):
+            row[[col.OP, col.SOURCE, col.TARGET, col.DELAY]] = stage.op, stage.source.index, stage.target.index, stage.delay
+            row[col.FAN_ALL] = 0
+            for column, value in stage.fields.items():
+                row[column] = self._floats(value) if isinstance(value, Floats) else value
+            if stage.counted is not None:
+                row[col.SYNOPS], row[col.TALLY] = by_step[stage.counted, "synops"], self.tallies[stage.counted]
+        return table
+
+    def _floats(self, need: Floats) -> int:
+        return self._rooms["F"].take(need.count * (self.chunk.samples if need.each_sample else 1))
+
+    def _own(self, tables: tuple[Array, Array], part: int) -> tuple[Array, Array]:
+        """Return the tables of another part: counters and scratch room of its own, the rest shared."""
+        ports, stages = (table.copy() for table in tables)
+        for row, port in zip(ports, self.plan.ports, strict=True):
+            if port.active:
+                row[col.ACTIVE] += part * self.counters
+            if port.stream and port.packing is not None:
+                row[col.SCRATCH] = self._sorting(port)
+        for row, stage in zip(stages, self.plan.stages, strict=True):
+            if stage.counted is not None:
+                row[col.TALLY] += part * self.counters
+            for column, value in stage.fields.items():
+                if isinstance(value, Floats) and not value.each_sample:
+                    row[column] = self._floats(value)
+        return ports, stages
+
+    def _state_table(self, stages: Array) -> Array:
+        row_of = {id(stage): row for stage, row in zip(self.plan.stages, stages, strict=True)}
+        found = []
+        for stage, start, size in self.plan.starts:
+            (column,) = (c for c, value in stage.fields.items() if isinstance(value, Floats) and value.each_sample)
+            found.append((row_of[id(stage)][column], start, size))
+        return np.array(found, np.int64).reshape(-1, col.STATE_COLUMNS)
+
+    def _desk(self, ports: Array, stages: Array) -> Array:
+        plan, states = self.plan, self._kept[1]
+        desk = np.zeros(col.AT_SYNC + 1, np.int64)
+        for column, array in (
+            (col.AT_F, self.F), (col.AT_I, self.I), (col.AT_U, self.U), (col.AT_L, self.L), (col.AT_W, plan.weights),
+            (col.AT_WI, plan.indices), (col.AT_STAGES, stages), (col.AT_GROUPS, plan.groups), (col.AT_PORTS, ports),
+            (col.AT_EDGES, plan.edges), (col.AT_STATES, states), (col.AT_SYNC, self.sync),
+        ):  # fmt: skip
+            desk[column] = array.ctypes.data
+        for column, number in (
+            (col.GROUPS, len(plan.groups)), (col.PORTS, len(ports)), (col.STATES, len(states)), (col.PITCH, self.pitch),
+            (col.LEAD, plan.lead), (col.CHUNK, self.chunk.steps), (col.ROOM, self.chunk.samples), (col.BY_STEP, self._by_step),
+        ):  # fmt: skip
+            desk[column] = number
+        return desk
 
     def reset(self) -> None:
-        """Forget all counts."""
-        self.L[: self.counters] = 0
+        """Forget all counts, and all meetings of the parts."""
+        self.sync[:] = 0
+        self.targets = [self.parts] * self.parts
+        self.L[: self.parts * self.counters] = 0
 
-    def begin(self, samples: int) -> None:
-        """Forget the history."""
-        if self.plan.lead:
-            kernels.start(self.ports, self.F, self.I, self.U, self.L, self.frame(samples, 0))
-
-    def walk(self, frame: tuple[int, int, int, int, int], *, origin: bool) -> None:
-        """Take a chunk, whose inputs are in, through all stages."""
-        plan = self.plan
-        kernels.walk(
-            self.stages, plan.groups, self.ports, plan.edges, self.F, self.I, self.U, self.L, plan.weights, plan.indices,
-            self.states, origin, frame,
-        )  # fmt: skip
-
-    def go_on(self, frame: tuple[int, int, int, int, int]) -> None:
-        """Make ready for the next chunk of the same samples; what is recorded must be copied out before."""
-        if self.plan.lead:
-            kernels.go_on(self.ports, self.F, self.I, self.U, self.L, frame)
-
-    def by_step(self) -> Array:
-        """Return the counters of rows as (plan.by_step, samples, lead + steps), a view."""
-        count, samples = len(self.plan.by_step), self.chunk.samples
-        return self.L[self._rows : self._rows + count * samples * self.pitch].reshape(count, samples, self.pitch)
+    def counted(self) -> Array:
+        """Return a copy of the counters of a run, those of all parts added up."""
+        found = self.L[: self.parts * self.counters].reshape(self.parts, self.counters)
+        return found[0].copy() if self.parts == 1 else found.sum(axis=0)

@@ -25,6 +25,6 @@ def test_equals_the_reference_bit_for_bit(drawn, arithmetic, state, data, thread
     paths = data.draw(st.one_of(st.none(), st.just(()), st.lists(st.sampled_from(every), max_size=4, unique=True).map(tuple)))
     recording = Recording(paths, state)
     expected = run_reference(network, inputs, recording)
-    engine = EngineExecutable(network, threads, rows)
+    engine = EngineExecutable(network, threads, rows, data.draw(st.sampled_from((-1.0, 1.0))))
     assert differences(engine.run(inputs, recording), expected) == []
     assert differences(engine.run(inputs, recording), expected) == []
