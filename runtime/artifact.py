@@ -13,6 +13,7 @@ import io
 import math
 import re
 import stat
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +30,9 @@ from spikeport.runtime.strict_json import dump_json, parse_json
 
 FORMAT, VERSION = "spikeport artifact", 1
 #: Limits on what is read: bytes of the file, of the JSON in it, and its members.
-MAX_FILE, MAX_JSON, MAX_MEMBERS = 4 * 2**30 - 1, 256 * 2**20, 60_000
+MAX_FILE, MAX_JSON, MAX_MEMBERS = 4 * 2**30 - 1, 64 * 2**20, 60_000
+#: Bytes of the zip's end record, and of the longest entry of its directory.
+_END, _ENTRY = 22, 46 + len("arrays/999999.npy")
 
 _NAME = re.compile(r"manifest\.json|program\.json|arrays/(?:0|[1-9][0-9]{0,5})\.npy")
 # What numpy.save writes for plain numbers, and nothing else: no objects, no records, no Fortran order.
@@ -123,6 +126,7 @@ def read_artifact(stream: IO[bytes], size: int) -> Program:
 
 def _members(stream: IO[bytes], size: int) -> dict[str, bytes]:
     """Return the bytes of every member, once the zip's directory has been found harmless."""
+    _end(stream, size)
     try:
         with zipfile.ZipFile(stream) as archive:
             entries = archive.infolist()
@@ -132,6 +136,22 @@ def _members(stream: IO[bytes], size: int) -> dict[str, bytes]:
         raise
     except Exception as error:  # zipfile answers damage with many kinds of exception
         raise artifact_error("E701", "", f"this is no readable .spk: {type(error).__name__}: {error}") from error
+
+
+def _end(stream: IO[bytes], size: int) -> None:
+    """Raise ArtifactError for a directory that is no plain one at the end of the file, or too long to be listed."""
+    stream.seek(max(0, size - _END - 20))
+    tail = stream.read(_END + 20)
+    found = struct.unpack("<4s4H2IH", tail[-_END:]) if len(tail) >= _END else ()
+    if not found or found[0] != b"PK\5\6" or found[1:3] != (0, 0) or found[-1] != 0:
+        raise artifact_error("E701", "", "this is no readable .spk: there is no end of a zip file where it should be")
+    length, start = found[5:7]
+    if tail[:4] == b"PK\6\7" or length + start + _END != size:
+        raise artifact_error("E701", "", "this is no readable .spk: its directory does not lie right in front of its end")
+    if length > MAX_MEMBERS * _ENTRY:
+        raise artifact_error(
+            "E702", "", f"a directory of {length:,} bytes lists more than the limit of {MAX_MEMBERS:,} members", bytes=length
+        )
 
 
 def _judge(entries: list[zipfile.ZipInfo], size: int) -> None:

@@ -24,9 +24,9 @@ from spikeport.ir.shapes import infer_shapes
 from spikeport.ir.verify import verify
 from spikeport.runtime.strict_json import dump_json
 
-#: Most elements of an array, broadcast ones included: beyond this no index of ours is safe.
-MAX_ELEMENTS = 2**31
-#: Most neurons of a population whose slices are held against each other.
+#: Most elements of an array, broadcast ones included, of which the verifier may hold a byte each.
+MAX_ELEMENTS = 2**28
+#: Most neurons whose slices are held against each other, a byte each.
 MAX_NEURONS = 2**28
 
 _RECORDS: dict[str, Any] = {"Extras": Extras, "Discrete": Discrete}
@@ -237,13 +237,14 @@ def _slices(data: Any, graph: Graph) -> tuple[Slice, ...]:
     """Return the slices, once each population that has any is known to be covered once and whole."""
     shapes = infer_shapes(graph)[0].output
     held: dict[str, Any] = {}
+    room = MAX_NEURONS
     slices = []
     for entry in _typed(data, list, "slices"):
         path, box, core, usage = _row(entry, (str, list, int, dict), "slices")
         if path not in graph:
             raise _wrong("slices", f"a slice of {path!r:.80}, which is not in the graph")
         shape = shapes[path]
-        if len(box) != len(shape) or math.prod(shape) > MAX_NEURONS:
+        if len(box) != len(shape):
             raise _wrong(path, f"the slice {box!s:.80} does not fit the population of shape {shape}")
         ranges = [_row(r, (int, int), path) for r in box]
         if any(not 0 <= a < b <= size for (a, b), size in zip(ranges, shape, strict=True)):
@@ -251,7 +252,12 @@ def _slices(data: Any, graph: Graph) -> tuple[Slice, ...]:
         for resource, amount in usage.items():
             _whole(amount, 0, 2**62, f"{path}: usage of {resource!s:.40}")
         piece = Slice(path, tuple((a, b) for a, b in ranges), _whole(core, 0, 2**31, path), usage)
-        taken = held.setdefault(path, np.zeros(shape, np.bool_))
+        if path not in held:
+            room -= math.prod(shape)
+            if room < 0:
+                raise _wrong(path, f"the slices hold more than {MAX_NEURONS:,} neurons")
+            held[path] = np.zeros(shape, np.bool_)
+        taken = held[path]
         if taken[piece.where].any():
             raise _wrong(path, f"two slices of {path} hold the same neuron")
         taken[piece.where] = True

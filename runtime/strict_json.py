@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from typing import Any
 
 import numpy as np
 
 from spikeport.ir.diagnostics import ArtifactError, Diagnostic
 
-MAX_DEPTH = 64
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+#: Limits on what is parsed: nesting, and values with commas and brackets, each of which takes some 100 bytes of memory.
+MAX_DEPTH, MAX_VALUES = 64, 1 << 22
+_CHUNK = 1 << 20
 
 
 def dump_json(data: Any) -> bytes:
@@ -47,16 +47,28 @@ def parse_json(data: bytes, where: str, limit: int) -> Any:
     if len(data) > limit:
         raise refuse(f"{len(data):,} bytes exceed the limit of {limit:,}")
     try:
-        # Counted before parsing: nesting costs the parser a stack frame each.
-        if _depth(data) > MAX_DEPTH:
-            raise ValueError(f"nested deeper than {MAX_DEPTH}")
+        _measure(data)
         return json.loads(data.decode("ascii"), object_pairs_hook=unique, parse_float=finite, parse_constant=finite)
     except (ValueError, RecursionError) as error:
         raise refuse(f"{type(error).__name__}: {error}") from error
 
 
-def _depth(data: bytes) -> int:
-    """Return the deepest nesting of brackets outside of strings."""
-    bare = np.frombuffer(_STRING.sub(b"", data), np.uint8)
-    change = np.isin(bare, np.frombuffer(b"[{", np.uint8)).astype(np.int64) - np.isin(bare, np.frombuffer(b"]}", np.uint8))
-    return int(np.cumsum(change).max(initial=0))
+def _measure(data: bytes) -> None:
+    """Raise ValueError for too much nesting or too many values, before the parser spends stack and memory on them."""
+    # Backslashes stand in strings only; without escaped ones, and then escaped quotes, every quote opens or closes.
+    bare = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    depth = values = 0
+    within = False
+    for start in range(0, len(bare), _CHUNK):
+        piece = np.frombuffer(bare, np.uint8, min(_CHUNK, len(bare) - start), start)
+        quoted = (np.cumsum(piece == ord('"')) + within) % 2 == 1
+        within = bool(quoted[-1])
+        opened = np.isin(piece, np.frombuffer(b"[{", np.uint8)) & ~quoted
+        closed = np.isin(piece, np.frombuffer(b"]}", np.uint8)) & ~quoted
+        levels = depth + np.cumsum(opened.astype(np.int64) - closed)
+        depth = int(levels[-1])
+        values += int(np.count_nonzero(opened | (~quoted & (piece == ord(",")))))
+        if levels.max() > MAX_DEPTH:
+            raise ValueError(f"nested deeper than {MAX_DEPTH}")
+        if values > MAX_VALUES:
+            raise ValueError(f"more than {MAX_VALUES:,} values")

@@ -5,6 +5,7 @@ import io
 import json
 import stat
 import struct
+import tracemalloc
 import warnings
 import zipfile
 
@@ -22,6 +23,7 @@ from spikeport.ir.network import build_network
 from spikeport.ir.ops import LIF, Affine, Conv2d, Discrete, Extras, Input, Output
 from spikeport.ir.program import Projection, Slice
 from spikeport.ir.reference import run_reference
+from spikeport.runtime import program_json
 from spikeport.runtime.artifact import artifact_bytes, load_artifact, read_artifact, save_artifact
 
 
@@ -201,6 +203,63 @@ def test_overlapping_members():
             archive.filelist.append(entry)
         archive._didModify = True
     assert "they overlap" in refused(stream.getvalue(), "E702")
+
+
+def directory_of(number):
+    """A zip whose directory lists one member *number* times: some 50 bytes each, and 400 once Python has read it."""
+    member = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 0, 0, 33, 0, 0, 0, 1, 0) + b"a"
+    entry = struct.pack("<4s6H3I5H2I", b"PK\1\2", 0x314, 20, 0, 0, 0, 33, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 65535, 65535, number * len(entry), len(member), 0)
+    return member + entry * number + end
+
+
+def peak_of(call):
+    """Return the most bytes that were held at once during *call*."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_directory_is_refused_by_its_length_before_it_is_read():
+    data = directory_of(300_000)
+    assert peak_of(lambda: refused(data, "E702")) < 2 * len(data)
+    assert "lists more than the limit of 60,000 members" in refused(data, "E702")
+    assert "exceed the limit of 60,000" in refused(directory_of(70_000), "E702")
+
+
+@pytest.mark.parametrize("change", [lambda d: d + b"x", lambda d: b"x" + d, lambda d: d[:-2] + b"\1\0x",
+                                    lambda d: d[:-22] + b"PK\6\7" + bytes(16) + d[-22:]])  # fmt: skip
+def test_a_directory_that_is_not_where_it_should_be(change):
+    refused(change(artifact_bytes(mapped())), "E701")
+
+
+@pytest.mark.parametrize("text", [b"[" + b"[]," * 12_000_000 + b"[]]", b'"' + b"\\" * 30_000_001 + b'"'])
+def test_json_that_grows_when_it_is_read(text):
+    """36 MB of empty lists are 800 MB once parsed; a run of backslashes took a pattern's stack to gigabytes."""
+    found = members(artifact_bytes(mapped()))
+    data = resealed({**found, "program.json": text})
+    assert peak_of(lambda: refused(data, "E706")) < 8 * len(data)
+
+
+def test_slices_of_all_populations_together_have_a_limit(monkeypatch):
+    data = artifact_bytes(mapped())
+    monkeypatch.setattr(program_json, "MAX_NEURONS", 9)
+    assert load(data).graph == mapped().graph
+    monkeypatch.setattr(program_json, "MAX_NEURONS", 8)  # 6 of the one and 3 of the other
+    assert "hold more than 8 neurons" in refused(data, "E707")
+
+
+def test_repeated_numbers_are_no_bomb():
+    """A file of 3 kB with a layer of a thousand million neurons, each parameter one number."""
+    shape = (2**15, 2**15)
+    neurons = LIF(*(np.broadcast_to(np.float64(x), shape) for x in (0.02, 1, 0, 1, 0)))
+    nodes = [Node("i", Input(shape)), Node("n", neurons), Node("o", Output(shape))]
+    program = dataclasses.replace(mapped(), graph=Graph(nodes, [Edge("i", "n"), Edge("n", "o")]), slices=(), projections=())
+    data = artifact_bytes(program)
+    assert peak_of(lambda: refused(data, "E707")) < 10 * 2**20
 
 
 def test_a_member_that_lies_about_its_size():
