@@ -87,8 +87,8 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "torch.fx could not follow the forward (branches on data, unknown calls), or the argument is no torch.nn.Module. "
      "Write the forward of one time step as straight calls of layers."),
     ("E023", "a function in the forward that a spiking graph cannot say",
-     "Only sums, products with constants, flattening and layers are nodes. Move the rest out of the network (decoding, "
-     "for instance)."),
+     "Only sums, products with constants, flattening and layers are nodes, and nothing is changed in place. What reaches no "
+     "output is ignored; move the rest out of the network (decoding, for instance)."),
     ("E024", "the input's shape does not follow from the module",
      "A convolution fixes no image size. Give it: from_torch(module, input_shape=(1, 28, 28)), or --input-shape "
      "1,28,28."),
@@ -110,6 +110,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "snnTorch modules are read as they are. For another library, write the network to a .nir with the library's own exporter "
      "and state what the file leaves open: --profile norse, spikingjelly, or sinabs,dt=1 (sinabs counts time constants in "
      "steps; with norm_input=True add gain=nir)."),
+    ("E031", "a state outside of the neurons",
+     "The forward computes with what its last call left in the module (self.trace = ...), which no node holds. Values that are "
+     "only kept (statistics, recordings) are ignored; feedback of spikes is a recurrent layer."),
     ("E080", "your model function raised an error",
      "FILE.py:FUNCTION runs your own code, and it failed; the message has the exception and the line. Try it alone: "
      "python -c 'import FILE; FILE.FUNCTION()'."),

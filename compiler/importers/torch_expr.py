@@ -29,6 +29,13 @@ class Zero(Expr):
 
 
 @dataclass(frozen=True, slots=True)
+class Kept(Expr):
+    """What an earlier call left in the attribute *name* of a module."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Layer(Expr):
     """A plain layer applied to a signal."""
 

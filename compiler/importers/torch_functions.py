@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import fx
 
-from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Stack, Zero
-from spikeport.compiler.importers.torch_library import class_name, refusal, to_numpy
+from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Kept, Stack, Zero
+from spikeport.compiler.importers.torch_library import refusal, to_numpy
+from spikeport.compiler.importers.torch_live import function_name, place
 from spikeport.ir.diagnostics import did_you_mean
 
 #: Return their first argument as it is, in eval mode.
@@ -104,8 +105,8 @@ def _select(value: Any, dim: int, index: int) -> Any:
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": _add, "iadd": _add, "add_": _add, "radd": _add, "sub": _sub, "isub": _sub, "mul": _scale, "imul": _scale,
-    "rmul": _scale, "truediv": _div, "div": _div, "neg": lambda x: _scale(x, -1.0), "flatten": _flatten, "view": _view,
-    "reshape": _view, "avg_pool2d": _pool, "cat": _cat, "concat": _cat, "concatenate": _cat, "stack": _stack,
+    "rmul": _scale, "truediv": _div, "itruediv": _div, "div": _div, "neg": lambda x: _scale(x, -1.0), "flatten": _flatten,
+    "view": _view, "reshape": _view, "avg_pool2d": _pool, "cat": _cat, "concat": _cat, "concatenate": _cat, "stack": _stack,
     "zeros": _zeros, "zeros_like": _zeros, "new_zeros": _zeros, "getitem": _getitem, "select": _select,
 }  # fmt: skip
 
@@ -116,15 +117,18 @@ def function(node: fx.Node, args: list[Any], kwargs: dict[str, Any], root: Any) 
     Raises
     ------
     ImportModelError
-        E023 for a function that a graph cannot say, E026 for a neuron's whole result as its argument.
+        E023 for a function that a graph cannot say, E026 for a neuron's whole result as its argument, E031 for what an
+        earlier call left in the module.
     """
-    name = str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", str(node.target))
-    name = name.strip("_") if name.startswith("__") else name
+    name = function_name(node)
     if name in _SAME and args and isinstance(args[0], Expr):
         cast = [a for a in (*args[1:], *kwargs.values()) if isinstance(a, torch.dtype)]
         if all(dtype in (torch.float32, torch.float64) for dtype in cast):
             return args[0]
-    path, what = _where(node, root)
+    path, what = place(node, root)
+    for item in (*args, *(a for arg in args if isinstance(arg, (list, tuple)) for a in arg), *kwargs.values()):
+        if isinstance(item, Kept):
+            raise reads_kept(item, path, what)
     if name not in FUNCTIONS:
         raise refusal(
             "E023", path, f"{what} calls {name}, which a spiking graph cannot say{did_you_mean(name, FUNCTIONS)}",
@@ -145,9 +149,10 @@ def function(node: fx.Node, args: list[Any], kwargs: dict[str, Any], root: Any) 
         raise refusal("E023", path, text, f"known: {', '.join(_SUPPORTED)}", function=name) from error
 
 
-def _where(node: fx.Node, root: Any) -> tuple[str, str]:
-    """Return the path of the module whose forward makes the call, and a text for it with class and line."""
-    stack = list((node.meta.get("nn_module_stack") or {}).values())
-    path = str(stack[-1][0]) if stack else ""
-    line = f" (line {node.meta['line']})" if node.meta.get("line") else ""
-    return path, f"the forward of {class_name(root.get_submodule(path))}{line}"
+def reads_kept(kept: Kept, path: str, what: str) -> Exception:
+    """Return the refusal of a forward that computes with what its last call left in the module."""
+    return refusal(
+        "E031", path, f"{what} reads {kept.name}, which an earlier call left there: a state outside of the neurons",
+        "keep no values in the module beside the neurons' own; a recurrent connection is snntorch.RLeaky or RSynaptic",
+        attribute=kept.name,
+    )  # fmt: skip

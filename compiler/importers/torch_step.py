@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import fx
 
-from spikeport.compiler.importers.torch_expr import Expr, Fired, In, Layer, Stack, Zero, children, relative, same
-from spikeport.compiler.importers.torch_functions import function
+from spikeport.compiler.importers.torch_expr import Expr, Fired, In, Kept, Layer, Stack, Zero, children, relative, same
+from spikeport.compiler.importers.torch_functions import function, reads_kept
 from spikeport.compiler.importers.torch_library import class_name, library_of, refusal
+from spikeport.compiler.importers.torch_live import is_kept
 from spikeport.compiler.importers.torch_trace import is_shape, is_size
 
 
@@ -58,6 +59,7 @@ class _Reader:
     env: dict[fx.Node, Any] = field(default_factory=dict)
     entered: dict[str, list[Expr]] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
+    handed_on: list[tuple[str, str, str]] = field(default_factory=list)
 
     def value(self, item: Any) -> Any:
         """Return the value of an argument."""
@@ -73,6 +75,8 @@ class _Reader:
             return In(str(node.target))
         if node.op == "get_attr":
             return self.constants[str(node.target)]
+        if is_kept(node):
+            return Kept(str(node.args[0]))
         args = [self.value(a) for a in node.args]
         kwargs = {k: self.value(v) for k, v in node.kwargs.items()}
         if node.op == "output":
@@ -90,6 +94,8 @@ class _Reader:
         module = self.root.get_submodule(path)
         library = library_of(module)
         signal = args[0] if args else kwargs.get("input_", kwargs.get("input"))
+        if isinstance(signal, Kept):
+            raise reads_kept(signal, path, f"this {class_name(module)}")
         if not isinstance(signal, Expr):
             raise not_a_signal(signal, path, module)
         if library is None:
@@ -114,6 +120,9 @@ class _Reader:
         if state is None or (step and state == Fired(path, role, step - 1)):
             return
         if step == 0 and (isinstance(state, Zero) or is_zeros(state)):
+            return
+        if step == 0 and isinstance(state, Kept):
+            self.handed_on.append((state.name, path, role))
             return
         if step == 0 and isinstance(state, In) and state.index is None:
             if self.states.setdefault(state.name, path) == path:
@@ -153,24 +162,43 @@ def read_step(root: Any, graph: fx.Graph, constants: dict[str, Any]) -> Step:
     Raises
     ------
     ImportModelError
-        E023 for a function that a graph cannot say, E025 where the steps differ, E026 for misused states.
+        E023 for a function that a graph cannot say, E025 where the steps differ, E026 for misused states, E031 for states
+        outside of the neurons.
     """
     reader = _Reader(root, constants)
     returned: Any = None
     for node in graph.nodes:
         reader.env[node] = returned = reader.run(node)
+    _check_kept(reader, graph)
     calls = {path: len(found) for path, found in reader.entered.items()}
     steps = max(calls.values(), default=1)
     if len(set(calls.values())) > 1:
         often, seldom = max(calls, key=calls.__getitem__), min(calls, key=calls.__getitem__)
         raise _shared(root, often, f"is called {steps} times while {seldom} is called {calls[seldom]} times")
     neurons = {path: _common(root, path, found) for path, found in reader.entered.items()}
-    outputs = tuple(_output(item, steps) for item in _results(returned))
+    results = _results(returned)
+    for item in results:
+        if isinstance(item, Kept):
+            raise reads_kept(item, "", "what the forward returns")
+    outputs = tuple(_output(item, steps) for item in results)
     kept = [o for o in outputs if not (isinstance(o, Fired) and o.role != "spikes")]
     kept = list(dict.fromkeys(kept or outputs))
     _check_slices([*neurons.values(), *kept], reader.states, steps)
     used = [n for n in graph.nodes if n.op == "placeholder" and n.target not in reader.states and n.users]
     return Step(neurons, tuple(kept), tuple(In(str(n.target)) for n in used), steps)
+
+
+def _check_kept(reader: _Reader, graph: fx.Graph) -> None:
+    """Refuse states handed on through the module's attributes that are not the neuron's own of the call before."""
+    written = {str(n.args[0]): n.meta["written"] for n in graph.nodes if is_kept(n)}
+    for name, path, role in reader.handed_on:
+        last = Fired(path, role, len(reader.entered[path]) - 1)
+        if written[name] is None or reader.env.get(written[name]) != last:
+            module = class_name(reader.root.get_submodule(path))
+            raise refusal(
+                "E031", path, f"{role} of this {module} comes from {name}, in which the call before left something else",
+                f"start from zeros and hand on the {role} that the neuron returned", attribute=name,
+            )  # fmt: skip
 
 
 def _common(root: Any, path: str, found: list[Expr]) -> Expr:

@@ -1,12 +1,14 @@
 """Tracing: torch.fx turns a module's forward into a list of calls; containers vanish, neurons and plain layers remain.
 
 The user's module is run symbolically and left as it was: what its forward wrote into it (states, cached tensors) is
-put back. A loop ``for step in range(num_steps)`` unrolls; over a length that comes from the input it unrolls
+put back. A forward that keeps something in the module for its next call is run a second time, to see whether it reads
+that. A loop ``for step in range(num_steps)`` unrolls; over a length that comes from the input it unrolls
 ``LOOP_STEPS`` times, enough to see that each step is like the one before.
 """
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ from torch import fx, nn
 
 from spikeport.compiler.importers.torch_layers import LAYERS
 from spikeport.compiler.importers.torch_library import class_name, library_of, refusal
+from spikeport.compiler.importers.torch_live import is_kept, kept_attribute, without_side_computations
 
 LOOP_STEPS = 3
 _TORCH = PurePath(torch.__file__).parent
@@ -32,6 +35,24 @@ class _Proxy(fx.Proxy):  # type: ignore[misc] # torch is read without its types
         if is_size(self.node) or self.node.op == "placeholder":
             return LOOP_STEPS
         raise TypeError(f"'{self.node.name}' depends on data and cannot be a number")
+
+    # torch.fx takes x += y for x = x + y; for a tensor it changes what x is called elsewhere, too.
+
+    def __iadd__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.iadd, operator.add, other)
+
+    def __isub__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.isub, operator.sub, other)
+
+    def __imul__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.imul, operator.mul, other)
+
+    def __itruediv__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.itruediv, operator.truediv, other)
+
+    def _in_place(self, changing: Callable[..., Any], plain: Callable[..., Any], other: Any) -> fx.Proxy:
+        is_number = is_size(self.node) or is_kept(self.node)
+        return self.tracer.create_proxy("call_function", plain if is_number else changing, (self, other), {})
 
 
 class _Argument(_Proxy):
@@ -61,9 +82,17 @@ def is_shape(node: fx.Node) -> bool:
 class _Tracer(fx.Tracer):  # type: ignore[misc] # likewise
     """Stops at neurons and at PyTorch's own layers, and remembers in which module it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__()
         self.inside: list[tuple[str, str]] = []
+        self.kept = kept
+
+    def create_args_for_root(self, *args: Any, **kwargs: Any) -> Any:
+        made = super().create_args_for_root(*args, **kwargs)
+        for path, name in self.kept:
+            full = f"{path}.{name}" if path else name
+            setattr(self.root.get_submodule(path), name, self.create_proxy("call_function", kept_attribute, (full,), {}))
+        return made
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         node = super().create_node(*args, **kwargs)
@@ -99,17 +128,19 @@ def _line_of_forward() -> str:
 @contextmanager
 def _left_as_it_was(root: Any) -> Iterator[None]:
     """Put back what a symbolic run writes into the modules' attributes and buffers."""
-    before = [(m, dict(m.__dict__), {k: dict(v) for k, v in m.__dict__.items() if isinstance(v, dict)}) for m in root.modules()]
+    kinds = (dict, list, set)
+    before = [
+        (m, dict(m.__dict__), [(v, v.copy()) for v in m.__dict__.values() if isinstance(v, kinds)]) for m in root.modules()
+    ]
     try:
         yield
     finally:
-        for module, attributes, tables in before:
+        for module, attributes, held in before:
             module.__dict__.clear()
             module.__dict__.update(attributes)
-            for name, table in tables.items():
-                held = module.__dict__[name]
-                held.clear()
-                held.update(table)
+            for container, content in held:
+                container.clear()
+                container.extend(content) if isinstance(container, list) else container.update(content)
 
 
 @contextmanager
@@ -138,26 +169,66 @@ def as_container(module: Any) -> Any:
 
 
 def trace(root: Any) -> tuple[fx.Graph, dict[str, Any]]:
-    """Return the calls of *root*'s forward, and the tensors that it reads by name.
+    """Return the calls of *root*'s forward that reach an output or a neuron, and the tensors that it reads by name.
 
     Raises
     ------
     ImportModelError
-        E022 where the forward depends on data, or does something else that cannot be traced.
+        E022 where the forward depends on data, or does something else that cannot be traced; E023 where it relies on
+        changes in place; E031 where it takes decisions on what an earlier call kept in the module.
     """
-    tracer = _Tracer()
-    with _left_as_it_was(root), _zeros_traced(tracer), torch.no_grad():
+    with _left_as_it_was(root):
+        graph, kept = _run(root, ())
+        values = {n.target: _attribute(root, str(n.target)) for n in graph.nodes if n.op == "get_attr"}
+    if kept:
+        with _left_as_it_was(root):
+            graph, again = _run(root, tuple(kept))
+            values |= {n.target: _attribute(root, str(n.target)) for n in graph.nodes if n.op == "get_attr"}
+        written = {f"{path}.{name}" if path else name: node for (path, name), node in again.items()}
+        for node in graph.nodes:
+            if is_kept(node):
+                node.meta["written"] = written.get(str(node.args[0]))
+    without_side_computations(root, graph)
+    return graph, values
+
+
+def _run(root: Any, kept: tuple[tuple[str, str], ...]) -> tuple[fx.Graph, dict[tuple[str, str], fx.Node | None]]:
+    """Run *root* symbolically; return its calls, and what it left in which attributes of modules (None: not one value).
+
+    *kept* are the attributes in which an earlier call left something.
+    """
+    tracer = _Tracer(kept)
+    with _zeros_traced(tracer), torch.no_grad():
         try:
             graph = tracer.trace(root)
         except Exception as error:
             path, name = tracer.inside[-1] if tracer.inside else ("", class_name(root))
+            if kept:
+                names = ", ".join(".".join(filter(None, k)) for k in kept)
+                raise refusal(
+                    "E031", path, f"the second call of the forward of this {name} cannot be traced, where it finds what the "
+                    f"first one left in {names}: {_reason(error)}", "keep no values in the module beside the neurons' own",
+                    **{"class": name},
+                ) from error  # fmt: skip
             raise refusal(
                 "E022", path, f"the forward of this {name} cannot be traced: {_reason(error)}",
                 "give an nn.Sequential, or a module whose forward is one time step without Python control flow on data",
                 **{"class": name},
             ) from error  # fmt: skip
-        values = {n.target: _attribute(root, str(n.target)) for n in graph.nodes if n.op == "get_attr"}
-    return graph, values
+    left: dict[tuple[str, str], fx.Node | None] = {}
+    for path, module in root.named_modules():
+        for name, value in module.__dict__.items():
+            if isinstance(value, fx.Proxy):
+                left[path, name] = value.node
+            elif isinstance(value, (list, tuple, dict)) and _holds_traced(value):
+                left[path, name] = None
+    return graph, left
+
+
+def _holds_traced(value: Any) -> bool:
+    """Whether a container holds traced values, at any depth."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return any(isinstance(v, fx.Proxy) or _holds_traced(v) for v in items)
 
 
 def _reason(error: Exception) -> str:
