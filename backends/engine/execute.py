@@ -91,6 +91,7 @@ class EngineExecutable(Executable):
         self._chunks: dict[tuple[int, int, int], Chunk] = {}
         self._habits: dict[int, Habit] = {}
         self._pool: ThreadPoolExecutor | None = None
+        self._pool_of = 0
         self._lock = threading.Lock()
 
     def run(self, inputs: Mapping[str, Array], recording: Recording | None = None, seed: int = 0) -> Trace:
@@ -199,8 +200,9 @@ class EngineExecutable(Executable):
         if number == 1:
             work(0)
             return
-        if self._pool is None:
+        if self._pool is None or self._pool_of != os.getpid():  # after a fork its threads are not here
             self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="spikeport-engine")
+            self._pool_of = os.getpid()
 
         def guarded(part: int) -> None:
             try:

@@ -1,7 +1,7 @@
 """The plan: a step network as ports and stages, with all weights packed; sizes of rows are settled later.
 
-A *port* is what leaves a node, in the forms that its readers want: masks of spikes, values, a stream of events. A *stage*
-is a piece of work that makes one of them. Nodes that only hand on (Flatten, an Output behind one edge) get no port.
+A *port* is what leaves a node, in the forms that its readers want: masks of spikes, values, a stream of events (see
+``ports``). A *stage* is a piece of work that makes one of them.
 """
 
 from __future__ import annotations
@@ -13,38 +13,12 @@ from typing import Any
 import numpy as np
 
 from spikeport.backends.engine import columns as col
-from spikeport.backends.engine.connections import Dense, Sparse, convolution, fan, linear, packing_of, windows
-from spikeport.backends.engine.layout import Packing, Pool, blocks_of, packed, padded, permutation
-from spikeport.backends.engine.population import Population, population
+from spikeport.backends.engine.connections import Dense, Sparse, convolution, fan, linear, windows
+from spikeport.backends.engine.layout import Packing, Pool, packed, padded, permutation
+from spikeport.backends.engine.ports import Port, Ports
 from spikeport.backends.engine.vec import LANES
-from spikeport.ir.graph import Edge
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Affine, Conv1d, Conv2d, Delay, Flatten, Input, Linear, Neuron, Output, Scale, SumPool2d, Threshold
-
-
-@dataclass(slots=True, eq=False)
-class Port:
-    """What leaves a node. Offsets that do not depend on the chunk are settled here, the others by the workspace."""
-
-    path: str
-    n: int
-    packing: Packing | None = None
-    words: bool = False
-    values: bool = False
-    stream: bool = False
-    amounts: bool = True
-    trace: bool = False
-    trace_is_values: bool = False
-    active: bool = False
-    place: int = -1
-    channel: int = -1
-    amplitude: int = -1
-    index: int = -1
-
-    @property
-    def blocks(self) -> int:
-        """64-neuron blocks of a row."""
-        return blocks_of(self.n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +60,6 @@ class Plan:
     inputs : dict of str to Port
     where : Mapping
         ``where(path)`` is the port that a node's output is read from, and the steps it lies behind.
-    populations : dict of str to Population
-        By path.
     lead : int
         Rows of history.
     by_step : tuple of (path, "spikes" or "synops")
@@ -103,7 +75,6 @@ class Plan:
     indices: Any
     inputs: dict[str, Port]
     where: Callable[[str], tuple[Port, int]]
-    populations: dict[str, Population]
     lead: int
     by_step: tuple[tuple[str, str], ...]
 
@@ -125,54 +96,19 @@ def plan(network: StepNetwork, shown: Collection[str] = (), state: bool = False)
 
 class _Planner:
     def __init__(self, network: StepNetwork, shown: Collection[str], state: bool) -> None:
-        self.network, self.graph, self.state = network, network.graph, state
-        self.shown = {p for path in (*shown, *self.graph.outputs) for p in (path, self._origin(path)[0])}
+        self.network, self.graph = network, network.graph
         self.W, self.WI = Pool(network.arithmetic.dtype), Pool(np.int32)
-        self.ports: dict[str, Port] = {}
-        self.sums: dict[str, Port] = {}  # ports of the sums in front of nodes with several edges
+        self.ports = Ports(network, shown, state, self.W, self.WI)
         self.stages: list[Stage] = []
         self.edges: list[tuple[Port, int, int]] = []
         self.starts: list[tuple[Stage, int, int]] = []
-        self.populations: dict[str, Population] = {}
         self.held: dict[str, Dense | Sparse] = {}
         self.lags: list[int] = [0]
-
-    # ------------------------------------------------------------------------------------------- who reads what
-
-    def _is_alias(self, path: str) -> bool:
-        return isinstance(self.graph[path].op, (Flatten, Output)) and len(self.graph.into(path)) == 1
-
-    def _origin(self, path: str) -> tuple[str, int]:
-        """Return the node whose port *path* hands on, and the steps that it lies behind."""
-        delay = 0
-        while self._is_alias(path):
-            (edge,) = self.graph.into(path)
-            delay += self.network.schedule.delays[edge]
-            path = edge.source
-        return path, delay
-
-    def where(self, path: str) -> tuple[Port, int]:
-        """Return the port that the output of *path* is read from, and the steps that it lies behind."""
-        origin, delay = self._origin(path)
-        return self.ports[origin], delay
-
-    def _read(self, edge: Edge) -> tuple[Port, int]:
-        port, delay = self.where(edge.source)
-        return port, delay + self.network.schedule.delays[edge]
-
-    def _packing(self, path: str, seen: frozenset[str] = frozenset()) -> Packing | None:
-        """Return the order in which the output of *path* lies: a convolution's own, or that of what comes first into it."""
-        op, edges = self.graph[path].op, self.graph.into(path)
-        if isinstance(op, (Conv1d, Conv2d)):
-            return packing_of(op, self.network.shapes.output[path])
-        if not isinstance(op, (Neuron, Threshold, Scale, Delay)) or not edges or path in seen:
-            return None
-        return self._packing(self._origin(edges[0].source)[0], seen | {path})
 
     def _fuses(self, path: str) -> str | None:
         """Return the neuron node that is stepped together with the fully connected layer *path*, or None."""
         op, out = self.graph[path].op, self.graph.out_of(path)
-        if not isinstance(op, (Affine, Linear)) or op.weight.ndim != 2 or len(out) != 1 or path in self.shown:
+        if not isinstance(op, (Affine, Linear)) or op.weight.ndim != 2 or len(out) != 1 or path in self.ports.shown:
             return None
         target = out[0].target
         if (
@@ -181,9 +117,13 @@ class _Planner:
             or len(self.graph.into(target)) != 1
         ):
             return None
-        if self.network.schedule.delays[out[0]] or target not in self.populations or not self.populations[target].is_plain:
+        if (
+            self.network.schedule.delays[out[0]]
+            or target not in self.ports.populations
+            or not self.ports.populations[target].is_plain
+        ):
             return None
-        return target if self.ports[target].words and not self.ports[target].trace else None
+        return target if self.ports.of[target].words and not self.ports.of[target].trace else None
 
     def _hold(self, path: str) -> Dense | Sparse:
         """Return the packed weights of a fully connected layer."""
@@ -191,99 +131,32 @@ class _Planner:
             self.held[path] = linear(self.network.ops[path], self.W.dtype)
         return self.held[path]
 
-    # ------------------------------------------------------------------------------------------------- the ports
-
-    def _make_ports(self) -> None:
-        shapes = self.network.shapes
-        for node in self.graph:
-            path, op = node.path, node.op
-            if self._is_alias(path):
-                continue
-            port = Port(path, int(np.prod(shapes.output[path])), self._packing(path))
-            model = self.network.models.get(path)
-            if model is not None:
-                self.populations[path] = population(model, port.packing, self.W.dtype)
-                port.words = True
-                several = model.reset == "multi_subtract"
-                integrates = model.threshold is None
-                port.values = several or integrates
-                port.amounts = several or integrates or model.amplitude is not None
-                port.trace_is_values = integrates
-                port.trace = integrates or self.state
-                if model.amplitude is not None:
-                    port.amplitude = self.W.add(padded(packed(model.amplitude, port.packing)))
-            elif isinstance(op, Threshold):
-                port.words, port.amounts = True, False
-            elif type(op) is not Input:
-                port.values = True
-            has_source = type(op) is Input or op.is_spiking or op.is_stateful
-            port.active = has_source and bool(self.graph.out_of(path))
-            self.ports[path] = port
-        for node in self.graph:
-            if not self._is_alias(node.path):
-                self._ask(node.path)
-        for path in self.shown:
-            port, _ = self.where(path)
-            port.values = port.values or not port.words
-        for path in self.graph.inputs:
-            port = self.ports[path]
-            port.values = port.values or not port.stream
-        for port in [*self.ports.values(), *self.sums.values()]:
-            if port.packing is not None:
-                port.place = self.WI.add(port.packing.place)
-                port.channel = self.WI.add(port.packing.channel)
-
-    def _ask(self, path: str) -> None:
-        """Note which forms of its sources the node *path* reads."""
-        op, edges = self.graph[path].op, self.graph.into(path)
-        if type(op) is Input:
-            return
-        by_event = op.is_weighted or isinstance(op, SumPool2d)
-        if len(edges) == 1:
-            source, _ = self._read(edges[0])
-            if by_event:
-                source.stream = True
-                return
-            source.values = True
-            if source.packing == self.ports[path].packing:
-                return
-        for edge in edges:
-            self._read(edge)[0].values = True
-        if isinstance(op, (Output, Flatten)):
-            return  # the sum is its own output
-        packing = None if by_event else self.ports[path].packing
-        size = int(np.prod(self.network.shapes.input[path]))
-        self.sums[path] = Port(f"{path} (sum)", size, packing, values=True, stream=by_event)
-
-    # ------------------------------------------------------------------------------------------------ the stages
-
     def plan(self) -> Plan:
-        self._make_ports()
-        fused = {path: target for path in self.ports if (target := self._fuses(path)) is not None}
+        fused = {path: target for path in self.ports.of if (target := self._fuses(path)) is not None}
         for path in fused:
-            self.ports[path].values = False
+            self.ports.of[path].values = False
         groups = []
         for group in self.network.schedule.groups:
             begin = len(self.stages)
             for path in group:
-                if path not in self.ports or path in fused.values():
+                if path not in self.ports.of or path in fused.values():
                     continue
                 self._node(path, fused.get(path))
             if len(self.stages) > begin:
                 groups.append((begin, len(self.stages), int(self.network.schedule.is_recurrent(group))))
-        used = [p for p in [*self.ports.values(), *self.sums.values()] if p.path not in fused]
+        used = [p for p in [*self.ports.of.values(), *self.ports.sums.values()] if p.path not in fused]
         for number, port in enumerate(used):
             port.index = number
         edges = [(source.index, delay, order) for source, delay, order in self.edges]
         return Plan(
             used, self.stages, np.array(groups, np.int64).reshape(-1, 3), np.array(edges, np.int64).reshape(-1, 3),
-            self.starts, self.W.array(), self.WI.array(), {p: self.ports[p] for p in self.graph.inputs}, self.where,
-            self.populations, self._lead(),
+            self.starts, self.W.array(), self.WI.array(), {p: self.ports.of[p] for p in self.graph.inputs}, self.ports.where,
+            self._lead(),
             (*((p, "spikes") for p in self.graph.spiking), *((s.counted, "synops") for s in self.stages if s.counted)),
         )  # fmt: skip
 
     def _lead(self) -> int:
-        shown = [self._origin(p)[1] for p in self.shown]
+        shown = [self.ports.origin(p)[1] for p in self.ports.shown]
         late = [m.output_delay for m in self.network.models.values()]
         return max([*self.lags, *shown, *late])
 
@@ -296,9 +169,9 @@ class _Planner:
 
     def _front(self, path: str) -> tuple[Port, int]:
         """Return what enters *path*: the port of its only source, or that of the sum, for which a stage is made."""
-        if path not in self.sums:
-            return self._read(self.graph.into(path)[0])
-        port = self.sums[path]
+        if path not in self.ports.sums:
+            return self.ports.read(self.graph.into(path)[0])
+        port = self.ports.sums[path]
         self._sum(path, port)
         if port.stream:
             self._stream(port)
@@ -307,36 +180,32 @@ class _Planner:
     def _sum(self, path: str, port: Port) -> None:
         begin = len(self.edges)
         for edge in self.graph.into(path):
-            source, delay = self._read(edge)
+            source, delay = self.ports.read(edge)
             order = permutation(source.packing, port.packing, port.n)
             self.edges.append((source, delay, -1 if order is None else self.WI.add(order)))
             self.lags.append(delay)
         self._stage(col.GATHER, port, port, A=begin, B=len(self.edges))
 
     def _stream(self, port: Port) -> None:
-        if port.values and (not port.words or port.trace_is_values or self._several(port)):
+        if port.values and (not port.words or port.trace_is_values or self.ports.several(port.path)):
             where = -1 if port.packing is None else self.WI.add(_inverse(port.packing))
             # An amplitude may be so small that a spike's value is 0.
-            marked = self._several(port) and port.amplitude < 0
+            marked = self.ports.several(port.path) and port.amplitude < 0
             self._stage(col.EVENTS_OF_VALUES, port, port, A=int(marked), B=where)
             return
         model = self.network.models.get(port.path)
         values = -1 if model is None or model.amplitude is None else self.W.add(model.amplitude)
         self._stage(col.EVENTS_OF_WORDS, port, port, A=values)
 
-    def _several(self, port: Port) -> bool:
-        model = self.network.models.get(port.path)
-        return model is not None and model.reset == "multi_subtract"
-
     def _node(self, path: str, fused: str | None) -> None:
         """Make the stages of a node, then those that give its output the forms that are read."""
         op = self.graph[path].op
         if type(op) is not Input:
             self._work(path, fused)
-        port = self.ports[fused or path]
+        port = self.ports.of[fused or path]
         if self.graph[port.path].op.is_spiking:
-            self._stage(col.COUNT_SPIKES, port, port, A=int(self._several(port)))
-        if port.words and port.values and not port.trace_is_values and not self._several(port):
+            self._stage(col.COUNT_SPIKES, port, port, A=int(self.ports.several(port.path)))
+        if port.words and port.values and not port.trace_is_values and not self.ports.several(port.path):
             self._stage(col.VALUES_OF_WORDS, port, port)
         if port.stream and type(op) is not Input:
             self._stream(port)
@@ -346,10 +215,10 @@ class _Planner:
     def _work(self, path: str, fused: str | None) -> None:
         op = self.network.ops.get(path, self.graph[path].op)
         if isinstance(op, (Output, Flatten)):
-            self._sum(path, self.ports[path])
+            self._sum(path, self.ports.of[path])
             return
         source, delay = self._front(path)
-        target = self.ports[fused or path]
+        target = self.ports.of[fused or path]
         if op.is_weighted:
             self._weighted(path, op, source, target, delay, fused)
         elif isinstance(op, SumPool2d):
@@ -371,7 +240,7 @@ class _Planner:
             self._neuron(path, source, target, delay)
 
     def _neuron(self, path: str, source: Port, target: Port, delay: int) -> None:
-        own = self.populations[path]
+        own = self.ports.populations[path]
         most = -1 if own.is_plain else own.most
         stage = self._stage(
             col.NEURON, source, target, delay, A=self.W.add(own.parameters), B=Floats(own.start.size, True), C=own.flags,
@@ -408,7 +277,7 @@ class _Planner:
         }  # fmt: skip
         if fused is None:
             return self._stage(col.DENSE, source, target, delay, **fields)
-        own = self.populations[fused]
+        own = self.ports.populations[fused]
         fields |= {
             "D": self.W.add(own.parameters),
             "E": Floats(own.start.size, True),

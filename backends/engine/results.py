@@ -11,7 +11,8 @@ import numpy as np
 
 from spikeport.backends.engine import columns as col
 from spikeport.backends.engine.layout import Array, address
-from spikeport.backends.engine.plan import Plan, Port
+from spikeport.backends.engine.plan import Plan
+from spikeport.backends.engine.ports import Port
 from spikeport.backends.engine.recording import AMPLITUDES, COUNTS, MEMBRANES, NUMBERS, SPIKES
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Shape

@@ -8,7 +8,8 @@ import numpy as np
 
 from spikeport.backends.engine import columns as col
 from spikeport.backends.engine.layout import Array, Room, aligned
-from spikeport.backends.engine.plan import Floats, Plan, Port
+from spikeport.backends.engine.plan import Floats, Plan
+from spikeport.backends.engine.ports import Port
 from spikeport.backends.engine.vec import LANES
 
 #: Bytes of rows that a chunk may take: half of a common second-level cache, the rest is for weights.
