@@ -99,9 +99,15 @@ def format_si(value: float | None, unit: str, digits: int = 4) -> str:
         return "unknown"
     if unit in ("", "1"):
         return f"{value:,.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
+    factor, prefix = si_prefix(value)
+    return f"{value / factor:.{digits}g} {prefix}{unit}"
+
+
+def si_prefix(value: float) -> tuple[float, str]:
+    """Return the factor and the name of the SI prefix that suits *value*: ``(1e-12, "p")`` for 23.6e-12."""
     if value == 0:
-        return f"0 {unit}"
+        return 1.0, ""
     for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p")):
         if abs(value) >= factor * 0.9995:
-            return f"{value / factor:.{digits}g} {prefix}{unit}"
-    return f"{value / 1e-15:.{digits}g} f{unit}"
+            return factor, prefix
+    return 1e-15, "f"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.ir.graph import Graph
-from spikeport.ir.ops import Array, Flatten, Input, Neuron
+from spikeport.ir.ops import Array, Delay, Flatten, Input, Neuron
 from spikeport.ir.shapes import infer_shapes
 from spikeport.ir.trace import Trace
 
@@ -26,37 +26,56 @@ def binary_inputs(values: Mapping[str, Array]) -> tuple[str, ...]:
 def metrics(graph: Graph, trace: Trace) -> dict[str, Any]:
     """Return the metrics; one that the trace does not tell is None.
 
-    ``ParameterCount`` counts weights and biases; ``Footprint`` is the bytes of all arrays as the graph holds them (an
-    array of one repeated number counts once); ``SynapticOperations`` and ``MembraneUpdates`` are per sample, every
-    neuron being updated every step.
+    ``ParameterCount`` counts weights and biases; ``Footprint`` is their bytes and those of all other parameters as the
+    graph holds them (one that is the same for all neurons of a layer counts once, as a framework's buffer does);
+    ``SynapticOperations`` and ``MembraneUpdates`` are per sample.
     """
     weights = [a for n in graph if n.op.is_weighted for a in (n.op.parameters()["weight"],)]
     held = [v for n in graph if n.op.is_weighted for k, v in n.op.parameters().items() if k in ("weight", "bias")]
     size, nonzero = sum(w.size for w in weights), sum(int(np.count_nonzero(w)) for w in weights)
-    updates = [c.updates for p, c in trace.counts.items() if isinstance(graph[p].op, Neuron)]
     return {
         "ParameterCount": sum(a.size for a in held),
-        "Footprint": sum(_bytes(a) for n in graph for a in _arrays(n.op)),
+        "Footprint": sum(a.nbytes for a in held) + sum(_bytes(a) for n in graph for a in _arrays(n.op, n.op.is_weighted)),
         "ConnectionSparsity": 1 - nonzero / size if size else 0.0,
         "ActivationSparsity": _activation_sparsity(graph, trace),
         "SynapticOperations": _synaptic_operations(graph, trace),
-        "MembraneUpdates": None if None in updates else sum(u for u in updates if u is not None) / trace.samples,
+        "MembraneUpdates": _membrane_updates(graph, trace),
     }
 
 
-def _arrays(value: Any) -> list[Array]:
+def has_membranes(graph: Graph, trace: Trace) -> bool:
+    """Whether the run recorded every membrane, so that ``MembraneUpdates`` can be counted and is not a bound."""
+    return all(n.path in trace.v for n in graph if isinstance(n.op, Neuron))
+
+
+def _membrane_updates(graph: Graph, trace: Trace) -> float | None:
+    """Return the membranes that a step changed, those of the first step all counted, as NeuroBench does.
+
+    Without recorded membranes every neuron counts at every step: an upper bound.
+    """
+    if has_membranes(graph, trace):
+        found = [v for path, v in trace.v.items() if isinstance(graph[path].op, Neuron)]
+        changed = sum(int(np.count_nonzero(v[:, 1:] != v[:, :-1])) + v[:, :1].size for v in found)
+        return changed / trace.samples
+    updates = [c.updates for p, c in trace.counts.items() if isinstance(graph[p].op, Neuron)]
+    return None if None in updates else sum(u for u in updates if u is not None) / trace.samples
+
+
+def _arrays(value: Any, weighted: bool) -> list[Array]:
+    """Return the arrays of an op, those of its records too; of a *weighted* one without weight and bias."""
     out = []
     for f in dataclasses.fields(value):
         item = getattr(value, f.name)
-        if isinstance(item, np.ndarray):
+        if isinstance(item, np.ndarray) and not (weighted and f.name in ("weight", "bias")):
             out.append(item)
         elif dataclasses.is_dataclass(item):
-            out += _arrays(item)
+            out += _arrays(item, False)
     return out
 
 
 def _bytes(array: Array) -> int:
-    return int(array.itemsize if array.size > 1 and not any(array.strides) else array.nbytes)
+    same = array.size > 1 and (not any(array.strides) or bool((array == array.flat[0]).all()))
+    return int(array.itemsize if same else array.nbytes)
 
 
 def _activation_sparsity(graph: Graph, trace: Trace) -> float | None:
@@ -109,7 +128,7 @@ def _enter_spikes(graph: Graph, path: str, trace: Trace) -> bool:
     while pending:
         for edge in graph.into(pending.pop()):
             op = graph[edge.source].op
-            if isinstance(op, Flatten):
+            if isinstance(op, (Flatten, Delay)):
                 pending.append(edge.source)
             elif type(op) is Input:
                 if edge.source not in trace.meta.get("binary_inputs", ()):

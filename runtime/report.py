@@ -24,7 +24,7 @@ from spikeport.ir.trace import Trace
 from spikeport.ir.units import Kind, Quantity, unknown
 from spikeport.runtime import energy
 from spikeport.runtime.latency import chip_time
-from spikeport.runtime.neurobench import metrics
+from spikeport.runtime.neurobench import has_membranes, metrics
 from spikeport.runtime.report_value import ENERGY_LINES, FORMAT, Amount, Layer, Report, Used
 
 #: Lines that follow the activity.
@@ -195,6 +195,9 @@ def _notes(program: Program, trace: Trace, target: Target | None, stated: bool, 
     notes = list(program.notes.get("lowering", ()))
     notes += [d["message"] for d in program.notes.get("mapping", ())]
     notes += [d["message"] for d in program.notes.get("warnings", ()) if d.get("severity") != "note"]
+    if not has_membranes(program.graph, trace):
+        notes.append("MembraneUpdates counts every neuron at every step; NeuroBench counts the membranes that a step changes, "
+                     "and so does a run that records all membranes")  # fmt: skip
     if stated:
         rates: Mapping[str, Any] = trace.meta["stated_rates"]
         own = "".join(f", {path} {rate:g} Hz" for path, rate in rates["by_layer"].items())
@@ -210,6 +213,9 @@ def _notes(program: Program, trace: Trace, target: Target | None, stated: bool, 
             ]
         if not course:
             notes.append("chip time from the mean step: busy steps take longer than this")
+        elif target.step.fixed is None and len(program.slices) > len({s.path for s in program.slices}):
+            notes.append("chip time takes every core to have a steady share of its layer's events: it is somewhat longer "
+                         "where single cores are busier in single steps")  # fmt: skip
         if target.step.fixed is not None and target.step.fixed.value not in (None, program.profile.dt):
             notes.append(f"a step of the model ({program.profile.dt:g} s) takes {target.step.fixed.value:g} s on {target.name}")
         notes.append(f"distances: {target.fabric.model}")

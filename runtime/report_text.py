@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from spikeport.ir.units import Quantity, format_si
+from spikeport.ir.units import Quantity, format_si, si_prefix
 from spikeport.runtime.report_value import ENERGY_LINES, Amount, Report
 
 Row = tuple[str, ...]
@@ -64,8 +64,9 @@ def _sections(reports: Sequence[Report]) -> Iterator[tuple[str, list[Row]]]:
         "time a sample",
         [
             *((f"  {label}", *(_cell(getattr(r, f)) for r in reports)) for label, f in times),
-            ("  energy x delay", *(_number(r.edp) for r in reports)),
-            ("  a step is bounded by", *(r.bounded_by for r in reports)),
+            ("  known energy x delay", *(_number(r.edp) for r in reports)),
+            ("  bound of a step", *(r.bounded_by.partition(" on core ")[0] for r in reports)),
+            ("    where", *(_where(r.bounded_by) for r in reports)),
         ],
     )
     yield "spikes a sample (rate of a neuron)", list(_layers(reports))
@@ -94,8 +95,15 @@ def _number(q: Quantity) -> str:
     mark = MARKS[q.kind]
     text = f"{format_si(q.value, q.unit)}{' ' + mark if mark else ''}"
     if q.low is not None and q.high is not None and q.low != q.high:
-        text += f" [{format_si(q.low, q.unit)} .. {format_si(q.high, q.unit)}]"
+        # Both ends with the prefix of the value, whose unit then stands once.
+        factor = si_prefix(q.value)[0]
+        text += f" [{format_si(q.low / factor, '1')} .. {format_si(q.high / factor, '1')}]"
     return text
+
+
+def _where(bounded_by: str) -> str:
+    _, on, place = bounded_by.partition(" on core ")
+    return f"core {place}" if on else "-"
 
 
 def _layers(reports: Sequence[Report]) -> Iterator[Row]:
@@ -121,8 +129,9 @@ def _neurobench(reports: Sequence[Report]) -> Iterator[Row]:
     for name in dict.fromkeys(name for r in reports for name in r.neurobench):
         values = [r.neurobench.get(name) for r in reports]
         if any(isinstance(v, dict) for v in values):
+            yield f"  {name}", *("" for _ in values)
             for inner in dict.fromkeys(k for v in values if isinstance(v, dict) for k in v):
-                yield f"  {name}: {inner}", *(_plain(v.get(inner) if isinstance(v, dict) else None) for v in values)
+                yield f"    {inner}", *(_plain(v.get(inner) if isinstance(v, dict) else None) for v in values)
         else:
             yield f"  {name}", *(_plain(v) for v in values)
 
@@ -157,5 +166,5 @@ def _notes(reports: Sequence[Report]) -> str:
             lines.append(f"{_title(r)}: chip time unknown: {r.chip_time.total.source}")
         lines += [f"{_title(r)}: {a.name} beside the sum: {_number(a.per_sample)} a sample" for a in r.apart]
         lines += [f"{_title(r)}: {note}" for note in r.notes]
-    key = "e estimated, m measured, unmarked modelled from published figures; [low .. high] over cost sets"
+    key = "e estimated, m measured, unmarked modelled; [low .. high] over cost sets, in the unit in front"
     return "\n".join([*dict.fromkeys(lines), key])

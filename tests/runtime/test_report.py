@@ -7,15 +7,16 @@ from importlib.resources import files
 import jsonschema
 import numpy as np
 import pytest
-from mapped import PROFILE, changed, conv, dense, limited, recurrent
+from mapped import PROFILE, chain, changed, conv, dense, lif, limited, recurrent
 
 from spikeport.compiler.mapping import map_graph
 from spikeport.hw_profiles.target import load_target, target_names
 from spikeport.ir.diagnostics import UsageError
 from spikeport.ir.network import build_network
+from spikeport.ir.ops import Delay, Input, Linear, Output
 from spikeport.ir.reference import run_reference
 from spikeport.ir.trace import Counts, Trace
-from spikeport.runtime.neurobench import binary_inputs
+from spikeport.runtime.neurobench import binary_inputs, metrics
 from spikeport.runtime.report import Report, StatedRates, price
 from spikeport.runtime.report_text import format_reports
 
@@ -113,6 +114,16 @@ def test_a_step_takes_the_maximum_over_cores_not_the_sum():
     assert times[1] == pytest.approx(4 * (100 * 3.5e-9 + barrier))
 
 
+def test_steady_shares_of_several_cores_are_said():
+    graph = recurrent()
+    trace = ran(graph)
+    said = [
+        any("steady share" in n for n in price(map_graph(graph, PROFILE, t), trace, t).notes)
+        for t in (load_target("loihi1"), limited("loihi1", neurons=3), limited("spinnaker1", neurons=3))
+    ]
+    assert said == [False, True, False]
+
+
 def test_spinnaker1_energy_law_by_hand():
     """Two cores for 20 ms at 34 mW, a chip at 0.35 W, 13 packets of 1 nJ at one router each; the step is 1 ms by the timer."""
     report = tiny("spinnaker1")
@@ -208,6 +219,36 @@ def test_neurobench_by_hand():
     assert found["ActivationSparsity"] == pytest.approx(1 - 8 / (6 * 20))
     assert found["SynapticOperations"] == {"Effective_MACs": 16.0, "Effective_ACs": 5.0, "Dense": 200.0}
     assert found["MembraneUpdates"] == 60
+
+
+def test_membrane_updates_are_those_that_change_where_membranes_are_recorded():
+    """NeuroBench 2.3: all neurons in the first step, then those whose membrane is another than a step before."""
+    target = load_target("loihi1")
+    program = map_graph(dense(3, 4, 2), PROFILE, target)
+    v = {"lif0": np.zeros((SAMPLES, STEPS, 4)), "lif1": np.zeros((SAMPLES, STEPS, 2))}
+    v["lif0"][0, 3:, 1] = 0.5  # one change, and then it stays
+    v["lif1"][1, 4, :] = 0.2  # up and down again, two neurons
+    trace = dataclasses.replace(tiny_trace(), v=v)
+    exact, bound = price(program, trace, target), price(program, tiny_trace(), target)
+    assert exact.neurobench["MembraneUpdates"] == (2 * 6 + 1 + 4) / 2
+    assert [any("MembraneUpdates counts every neuron" in n for n in r.notes) for r in (exact, bound)] == [False, True]
+
+
+def test_footprint_does_not_depend_on_how_a_constant_is_held():
+    """20 weights of 8 bytes, and five constants a layer of neurons, whether a file spells them out or not."""
+    graph = dense(3, 4, 2)
+    spelt = graph.map_ops(
+        lambda n: type(n.op)(*(np.array(a) for a in n.op.arrays().values())) if n.path.startswith("lif") else n.op
+    )
+    assert [metrics(g, tiny_trace())["Footprint"] for g in (graph, spelt)] == [20 * 8 + 2 * 5 * 8] * 2
+
+
+def test_spikes_behind_a_delay_are_spikes():
+    graph = chain(("in", Input((3,))), ("fc0", Linear(np.ones((4, 3)))), ("lif0", lif((4,))),
+                  ("wait", Delay(np.full(4, 2e-3))), ("fc1", Linear(np.ones((2, 4)))), ("lif1", lif((2,))),
+                  ("out", Output((2,))))  # fmt: skip
+    found = metrics(graph, tiny_trace())["SynapticOperations"]
+    assert (found["Effective_MACs"], found["Effective_ACs"]) == (16.0, 5.0)
 
 
 def test_binary_input_makes_accumulates():
@@ -327,7 +368,19 @@ def test_table_side_by_side():
     assert rows["total"].split() == ["total", "unknown", "unknown", "unknown"]
     assert "loihi1: static energy unknown: no static power of the neurocores alone is published" in lines
     assert rows["neurons"].split()[:4] == ["neurons", "4", "of", "1,024"]
-    assert max(map(len, lines[:40])) < 160
+    assert "known energy x delay" in rows
+
+
+def test_three_reports_fit_120_columns_with_the_unit_of_an_interval_once():
+    text = format_reports([tiny(name) for name in ("loihi1", "loihi2", "spinnaker1")])
+    table = text.partition("\nprofile")[0].splitlines()
+    assert max(map(len, table)) <= 120
+    (static,) = (line for line in table if line.startswith("  static "))
+    assert static.endswith("3.5 mJ [3.5 .. 268.4]")
+    assert "[low .. high] over cost sets, in the unit in front" in text
+    at = next(i for i, line in enumerate(table) if line.startswith("  bound of a step"))
+    assert table[at].split()[4:6] == ["neuron", "updates"]
+    assert table[at + 1].split()[:3] == ["where", "core", "0"]
 
 
 def test_estimates_are_marked():
