@@ -1,0 +1,71 @@
+"""Both ways to sum a fully connected layer, by events and four rows at a time, give the reference's bits."""
+
+import numpy as np
+import pytest
+from graphs import lif
+from traces import differences
+
+from spikeport.backends.engine.dense import DENSE_ABOVE
+from spikeport.backends.engine.execute import EngineExecutable
+from spikeport.backends.testing.sketch import chain
+from spikeport.ir import parse_profile
+from spikeport.ir.network import build_network
+from spikeport.ir.ops import Affine
+from spikeport.ir.reference import run_reference
+from spikeport.ir.trace import Recording
+
+PROFILE = parse_profile("norse:subtract")
+#: One narrow block; a whole one; a pair; a pair and a narrow block; a pair and a whole block; two pairs and a narrow block.
+WIDTHS = (1, 16, 17, 63, 64, 65, 80, 81, 128, 129, 144, 145, 192, 272)
+
+
+def _layer(n_out, n_in, rng, v_threshold):
+    weight = rng.normal(0.2, 1.0, (n_out, n_in)) / np.sqrt(n_in)
+    return Affine(weight, rng.normal(0, 0.1, n_out)), lif(n_out, threshold=v_threshold)
+
+
+def _both(network, inputs, rows=4096):
+    """Return what differs from the reference where sums stay in registers, and where membranes make them go to memory."""
+    engine = EngineExecutable(network, 1, rows)
+    kept = (Recording(None), Recording(None, state=True), Recording(("0", "1")))
+    return [line for r in kept for line in differences(engine.run(inputs, r), run_reference(network, inputs, r))]
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "float32"])
+@pytest.mark.parametrize("n_out", WIDTHS)
+def test_layers_of_every_width_and_density(n_out, arithmetic):
+    rng = np.random.default_rng(n_out)
+    network = build_network(chain(*_layer(n_out, 70, rng, 0.5), shape=(70,)), PROFILE, arithmetic)
+    for density in (0.1, 0.6, 1.0):
+        on = rng.random((3, 7, 70)) < density
+        assert _both(network, {"input": on}) == []
+        assert _both(network, {"input": np.where(on, rng.normal(0.5, 1.0, on.shape), 0.0)}) == []
+
+
+@pytest.mark.parametrize(("samples", "steps"), [(1, 1), (1, 3), (1, 4), (1, 6), (4, 1), (5, 3), (3, 5), (2, 8)])
+@pytest.mark.parametrize("rows", [2, 5, 4096])
+def test_rows_that_do_not_make_fours(samples, steps, rows):
+    rng = np.random.default_rng(7)
+    network = build_network(chain(*_layer(80, 33, rng, 0.5), *_layer(145, 80, rng, 0.1), shape=(33,)), PROFILE)
+    assert _both(network, {"input": np.ones((samples, steps, 33), np.uint8)}, rows) == []
+
+
+@pytest.mark.parametrize("active", [0, 1, 2, 3, 4])
+def test_density_is_that_of_the_whole_chunk(active):
+    """Rows that are full beside rows that are empty, up to the very limit."""
+    rng = np.random.default_rng(8)
+    network = build_network(chain(*_layer(66, 40, rng, 0.5), shape=(40,)), PROFILE)
+    x = np.zeros((1, 4, 40))
+    x[:, :active] = 1.0
+    assert _both(network, {"input": x}) == []
+    x[:, 0, : round(40 * DENSE_ABOVE)] = -2.5
+    assert _both(network, {"input": x}) == []
+
+
+@pytest.mark.parametrize("delay", [1, 5, 30])
+def test_full_rows_that_come_out_of_the_history(delay):
+    profile = parse_profile(f"norse:subtract,latency={delay}/{delay}")
+    rng = np.random.default_rng(9)
+    network = build_network(chain(*_layer(70, 20, rng, 0.2), *_layer(20, 70, rng, 0.1), shape=(20,)), profile)
+    for rows in (4, 9, 4096):
+        assert _both(network, {"input": rng.random((2, 43, 20)) < 0.9}, rows) == []
