@@ -25,6 +25,8 @@ from spikeport.ir.trace import Recording, Trace
 WORTH_SHARING_S = 4e-4
 #: Most threads that share out the work of one sample: each meeting of all costs more, the more they are.
 MOST_PARTS = 4
+#: Sizes of workspaces that are kept.
+MOST_SIZES = 4
 #: Chunks that are taken in one call: between calls an interrupt gets through.
 CHUNKS_A_CALL = 64
 
@@ -154,10 +156,10 @@ class EngineExecutable(Executable):
     def _workspaces(self, plan: Plan, chunk: Chunk, number: int, parts: int) -> list[Workspace]:
         """Return *number* workspaces, those of an earlier run where they are of the same size."""
         key = (id(plan), chunk, parts)
-        if key not in self._spaces:
-            self._spaces.clear()  # one size at a time: they may be large
-            self._spaces[key] = []
-        kept = self._spaces[key]
+        kept = self._spaces.pop(key, [])
+        while len(self._spaces) >= MOST_SIZES:
+            del self._spaces[next(iter(self._spaces))]
+        self._spaces[key] = kept
         while len(kept) < number:
             kept.append(Workspace(plan, chunk, parts))
         return kept[:number]
@@ -169,34 +171,28 @@ class EngineExecutable(Executable):
         def work(number: int) -> None:
             space = spaces[number]
             side = space.chunk.samples
-            while (begin := next(portions) * side) < results.samples:
+            while (begin := next(portions) * side) < results.samples and not space.is_halted:
                 _take(space, table, results, begin, min(side, results.samples - begin))
 
-        self._in_threads(work, len(spaces))
+        self._in_threads(work, len(spaces), spaces)
 
     def _one_course(self, space: Workspace, table: Array, results: Results) -> None:
         """Run the samples one after the other, state carried over, and the profile's silence after each."""
         silence = self.network.profile.silence
-        for sample in range(results.samples):
-            self._together(space, table, results, sample, results.steps, is_start=sample == 0)
-            if silence:
-                counted = space.L[: space.parts * space.counters].copy()
-                self._together(space, table, results, sample, 0, is_start=False)
-                space.L[: space.parts * space.counters] = counted  # what happens in the silence belongs to no sample
-
-    def _together(self, space: Workspace, table: Array, results: Results, sample: int, steps: int, is_start: bool) -> None:
-        """Take one sample (or, without *steps*, the silence) with all parts of *space*."""
 
         def work(part: int) -> None:
-            _take(space, table, results, sample, 1, part, steps or self.network.profile.silence, not steps, is_start)
+            own = slice(part * space.counters, (part + 1) * space.counters)
+            for sample in range(results.samples):
+                _take(space, table, results, sample, 1, part, is_start=sample == 0)
+                if silence:
+                    counted = space.L[own].copy()
+                    _take(space, table, results, sample, 1, part, silence=silence, is_start=False)
+                    space.L[own] = counted  # what happens in the silence belongs to no sample
 
-        self._in_threads(work, space.parts, space)
+        self._in_threads(work, space.parts, [space])
 
-    def _in_threads(self, work: Callable[[int], None], number: int, space: Workspace | None = None) -> None:
-        """Call *work* with 0 to *number* - 1, each in a thread of its own, 0 in this one.
-
-        Threads that wait for each other in *space* are let go when one of them fails.
-        """
+    def _in_threads(self, work: Callable[[int], None], number: int, spaces: list[Workspace]) -> None:
+        """Call *work* with 0 to *number* - 1, each in a thread of its own, 0 in this one; when one fails, all end early."""
         if number == 1:
             work(0)
             return
@@ -208,8 +204,8 @@ class EngineExecutable(Executable):
             try:
                 work(part)
             except BaseException:
-                if space is not None:
-                    space.sync[8] = 1
+                for space in spaces:
+                    space.halt()
                 raise
 
         waiting = [self._pool.submit(guarded, part) for part in range(1, number)]
@@ -231,16 +227,18 @@ def _flat(x: Array, dtype: Any) -> Array:
 
 
 def _take(
-    space: Workspace, table: Array, results: Results, sample: int, samples: int, part: int = 0, steps: int | None = None,
-    silent: bool = False, is_start: bool = True,
+    space: Workspace, table: Array, results: Results, sample: int, samples: int, part: int = 0, *, silence: int = 0,
+    is_start: bool = True,
 ) -> None:  # fmt: skip
-    """Take *samples* samples side by side through *steps* steps (all, by default), a number of chunks a call."""
-    last = results.steps if steps is None else steps
+    """Take *samples* samples side by side through all steps, or through *silence* steps, a number of chunks a call."""
+    last = silence or results.steps
     stride = space.chunk.steps * CHUNKS_A_CALL
     for begin in range(0, last, stride):
+        if space.is_halted:
+            return
         space.targets[part] = walk(
             space.like, space.desks[part], table, results.views, results.late, results.by_step, sample, samples, begin,
-            min(begin + stride, last), 0 if silent else results.steps, is_start and begin == 0, part, space.parts,
+            min(begin + stride, last), 0 if silence else results.steps, is_start and begin == 0, part, space.parts,
             space.targets[part],
         )  # fmt: skip
 

@@ -96,7 +96,7 @@ sched_yield = types.ExternalFunction("sched_yield", types.int32())
 
 @njit(**OPTIONS)
 def wait(sync, target):
-    """Wait until the counter at `sync` has reached `target`; the one behind it ends all waiting."""
+    """Wait until the counter at `sync` has reached `target`; the sign to halt, a cache line behind it, ends all waiting."""
     looks = 0
     while seen(sync) < target and seen(past(sync, 8)) == 0:
         looks += 1

@@ -16,6 +16,8 @@ from spikeport.backends.engine.vec import LANES
 CHUNK_BYTES = 1 << 20
 #: Most rows and samples of a chunk.
 MOST_ROWS, MOST_SAMPLES = 4096, 16
+#: Place of the sign to halt, in a cache line of its own behind the counter of arrivals.
+HALT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,15 @@ class Workspace:
         self.sync[:] = 0
         self.targets = [self.parts] * self.parts
         self.L[: self.parts * self.counters] = 0
+
+    def halt(self) -> None:
+        """End what is going on in this workspace: threads that wait for each other go on, and take nothing more."""
+        self.sync[HALT] = 1
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether the run has been ended."""
+        return bool(self.sync[HALT])
 
     def counted(self) -> Array:
         """Return a copy of the counters of a run, those of all parts added up."""
