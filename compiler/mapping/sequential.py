@@ -54,7 +54,7 @@ def map_sequential(
     except CapacityError as error:
         hints = [for_neuron(populations(target)[d.path], target, d, chips_on) for d in error.diagnostics]
         told = [dataclasses.replace(d, hint=h) for d, h in zip(error.diagnostics, hints, strict=True)]
-        raise CapacityError(told) from error
+        raise CapacityError(told) from None
     notes = _notes(program, populations(target), target)
     program = dataclasses.replace(program, usage=_usage(program, into, target), notes=notes)
     said = target.check(program, chips=chips)
@@ -105,7 +105,7 @@ def _usage(program: Program, into: Mapping[str, tuple[Chain, ...]], target: Targ
                 chip = core // target.fabric.stride
                 chips[chip] = chips.get(chip, 0) + total.get(name, 0)
             out[name] = (max(chips.values(), default=0), target.limit(name))
-    out["cores"] = (len(cores), program.chips * target.fabric.stride)
+    out["cores"] = (len(cores), sum(target.fabric.cores_of(chip) for chip in range(program.chips)))
     assert set(out) <= {*RESOURCES, "cores"}
     return out
 

@@ -227,6 +227,7 @@ def test_cores_of_a_short_chip():
     target = load_target("spinnaker1")
     program = map_graph(dense(2, 256 * (5 * 17 + 17)), PROFILE, target)
     assert program.chips == 7
+    assert program.usage["cores"] == (102, 7 * 17 - 1)
     laws(program, target)
 
 
