@@ -1,7 +1,8 @@
-"""Runs in portions of samples, so that a long run can show how far it is."""
+"""Runs in portions of samples, so that a long run can show how far it is, and can be interrupted."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -14,8 +15,10 @@ from spikeport.ir.trace import Counts, Recording, Trace
 #: Called with (samples done, samples in all).
 Progress = Callable[[int, int], None]
 
-#: Portions of a run: enough for a bar, and each still a batch worth the name.
-PORTIONS, LEAST = 20, 32
+#: Most of a run that is one portion, for the bar; samples below which that is not cut; samples of the first portion.
+SHARE, LEAST, FIRST = 20, 32, 4
+#: Seconds that a portion is meant to take at most: an interrupt or a timeout waits for its end.
+PORTION_S = 0.5
 
 
 def run_in_portions(
@@ -24,16 +27,22 @@ def run_in_portions(
     """Run all samples in portions and return one trace, as of a single run.
 
     Only for programs whose samples do not touch each other (``boundary=reset``) and backends that draw no random
-    numbers: there the result is the same bit for bit.
+    numbers: there the result is the same bit for bit. The first portion is small, and the next ones are as large as the
+    seconds of the one before allow, at most four times as large.
     """
     samples = next(iter(inputs.values())).shape[0]
-    size = max(LEAST, -(-samples // PORTIONS))
-    traces = []
+    most = max(LEAST, -(-samples // SHARE))
+    size, begin, traces = FIRST, 0, []
     progress(0, samples)
-    for start in range(0, samples, size):
-        rows = slice(start, min(start + size, samples))
+    while begin < samples:
+        rows = slice(begin, min(begin + size, samples))
+        started = time.perf_counter()
         traces.append(executable.run({path: x[rows] for path, x in inputs.items()}, recording, seed))
-        progress(rows.stop, samples)
+        seconds = time.perf_counter() - started
+        begin = rows.stop
+        progress(begin, samples)
+        fitting = int(size * PORTION_S / max(seconds, 1e-9))
+        size = max(FIRST, min(most, 4 * size, fitting))
     return traces[0] if len(traces) == 1 else merge(traces)
 
 

@@ -10,12 +10,12 @@ import contextlib
 import sys
 import tempfile
 import traceback
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from spikeport import __version__
-from spikeport.runtime.cli import output
+from spikeport.runtime.cli import output, timeout
 from spikeport.runtime.cli.check import check
 from spikeport.runtime.cli.compare import compare
 from spikeport.runtime.cli.compile import compile_
@@ -25,9 +25,6 @@ from spikeport.runtime.cli.lists import backends, explain, passes, targets
 from spikeport.runtime.cli.report import report
 from spikeport.runtime.cli.run import run
 from spikeport.runtime.cli.usage import CLICK_ERRORS, shows_help, usage_error
-
-if TYPE_CHECKING:
-    from spikeport.ir.diagnostics import SpikeportError
 
 app = typer.Typer(
     name="spikeport", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False,
@@ -95,17 +92,8 @@ def _answer(error: Exception, as_json: bool) -> int:
             Diagnostic("E802", "", "the memory of this machine does not suffice", "give fewer samples or steps, record less")
         )
     if isinstance(error, SpikeportError) and not isinstance(error, InternalError):
-        return _failed(error, as_json)
+        return output.failed(error, as_json)
     return _our_bug(error, as_json)
-
-
-def _failed(error: SpikeportError, as_json: bool) -> int:
-    output.say_findings(error.diagnostics)
-    codes = list(dict.fromkeys(d.code for d in error.diagnostics))
-    output.say(f"more: spikeport explain {codes[0]}" if codes else "")
-    if as_json:
-        output.result_json({"ok": False, "exit_code": error.exit_code, "diagnostics": [d.as_dict() for d in error.diagnostics]})
-    return error.exit_code
 
 
 def _our_bug(error: Exception, as_json: bool) -> int:
@@ -125,6 +113,7 @@ def _our_bug(error: Exception, as_json: bool) -> int:
 
 def main() -> None:
     """Run the command with the arguments of the process."""
+    timeout.own_process()
     sys.exit(run_command(sys.argv[1:]))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from spikeport.ir.diagnostics import Diagnostic
+    from spikeport.ir.diagnostics import Diagnostic, SpikeportError
 
 _COLOURS = {"error": typer.colors.RED, "warning": typer.colors.YELLOW, "note": None}
 
@@ -55,14 +55,25 @@ def say_findings(found: Iterable[Diagnostic]) -> None:
         say(f"{finding.severity} {finding}", finding.severity)
 
 
+def failed(error: SpikeportError, as_json: bool) -> int:
+    """Write what *error* found to stderr, with *as_json* to stdout too; return its exit code."""
+    say_findings(error.diagnostics)
+    codes = list(dict.fromkeys(d.code for d in error.diagnostics))
+    say(f"more: spikeport explain {codes[0]}" if codes else "")
+    if as_json:
+        result_json({"ok": False, "exit_code": error.exit_code, "diagnostics": [d.as_dict() for d in error.diagnostics]})
+    return error.exit_code
+
+
 @contextlib.contextmanager
-def progress_bar(text: str) -> Iterator[Callable[[int, int], None] | None]:
+def progress_bar(text: str, *, in_portions: bool = False) -> Iterator[Callable[[int, int], None] | None]:
     """Yield a function of (done, total) that moves a bar on stderr; None where stderr is no terminal.
 
-    The bar goes when the work is done: nothing of it stays in a pipe or a log.
+    The bar goes when the work is done: nothing of it stays in a pipe or a log. With *in_portions* there always is a
+    function, so that the work is cut into portions, between which it can be interrupted.
     """
     if not sys.stderr.isatty():
-        yield None
+        yield (lambda done, total: None) if in_portions else None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

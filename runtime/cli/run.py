@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spikeport.runtime.cli import options, output
+from spikeport.runtime.cli.timeout import limit
 
 if TYPE_CHECKING:
     from spikeport.runtime.session import RunResult
@@ -51,13 +47,13 @@ def run(
     check_writable(out, report)
     if timeout is not None and not 0 < timeout < 1e7:
         raise typer.BadParameter(f"{timeout:g} is no number of seconds above 0", param_hint="--timeout")
-    with _limit(timeout):
+    with limit(timeout, as_json):
         with output.working("loading"):
             arrays = read_arrays(inputs)
             loaded = api.load(model, options.parse_shape(input_shape), like=only_shape(arrays))
         output.say_findings(loaded.diagnostics)
         recorded = "all" if record.strip() == "all" else options.parse_list(record)
-        with output.progress_bar("running") as progress:
+        with output.progress_bar("running", in_portions=timeout is not None) as progress:
             result = api.run(
                 loaded, arrays, backend, target, profile, arith, steps=steps, encode=encode, seed=seed, record=recorded,
                 record_state=record_state, chips=chips, progress=progress,
@@ -74,34 +70,6 @@ def run(
     output.result(_text(result))
     for path in written:
         output.result(f"wrote {path}")
-
-
-@contextlib.contextmanager
-def _limit(seconds: float | None) -> Iterator[None]:
-    """Raise RunTimeout in the main thread after *seconds*."""
-    if seconds is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    from spikeport.ir.diagnostics import Diagnostic, RunTimeout
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise RunTimeout(
-            Diagnostic(
-                "E803",
-                "--timeout",
-                f"the run did not end within {seconds:g} s",
-                "give more time, fewer samples or a faster backend",
-            )
-        )
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _say(result: RunResult) -> None:
