@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.backends.base import Executable
+from spikeport.backends.engine.habit import CHUNKS_A_CALL, WORTH_SHARING_S, Habit
 from spikeport.backends.engine.layout import Array, address
 from spikeport.backends.engine.plan import Plan, plan
 from spikeport.backends.engine.results import Book, Results
@@ -21,14 +22,8 @@ from spikeport.backends.engine.workspace import MOST_ROWS, Chunk, Workspace, chu
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.trace import Recording, Trace
 
-#: Seconds of a run below which the start of a second thread costs more than it brings.
-WORTH_SHARING_S = 4e-4
-#: Most threads that share out the work of one sample: each meeting of all costs more, the more they are.
-MOST_PARTS = 4
 #: Sizes of workspaces that are kept.
 MOST_SIZES = 4
-#: Chunks that are taken in one call: between calls an interrupt gets through.
-CHUNKS_A_CALL = 64
 
 
 def usable_cores() -> int:
@@ -36,34 +31,6 @@ def usable_cores() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     given = os.environ.get("SPIKEPORT_THREADS", "")
     return max(1, min(cores, int(given))) if given.isdigit() else cores
-
-
-class Habit:
-    """Whether to share out the work of a sample, learned from the seconds that runs took: with a busy machine it does not pay.
-
-    Who computes what changes no bit, so this choice shows in nothing but the time.
-    """
-
-    RETRY = 64  # runs after which the other way is tried again
-
-    def __init__(self, threads: int, worth_s: float) -> None:
-        self.threads, self.worth_s = threads, worth_s
-        self.step_s: dict[int, float] = {}
-        self.runs = 0
-
-    def parts(self, steps: int) -> int:
-        """Return the threads to take for a run of *steps* steps."""
-        if self.threads == 1 or self.step_s.get(1, 0.0) * steps <= self.worth_s:
-            return 1
-        if self.threads not in self.step_s:
-            return self.threads
-        best = min(self.step_s, key=self.step_s.__getitem__)
-        self.runs += 1
-        return best if self.runs % self.RETRY else 1 + self.threads - best
-
-    def learn(self, parts: int, steps: int, seconds: float) -> None:
-        """Keep what a run took."""
-        self.step_s[parts] = seconds / steps
 
 
 class EngineExecutable(Executable):
@@ -124,23 +91,20 @@ class EngineExecutable(Executable):
         if size not in self._chunks:
             self._chunks[size] = chunk_size(plan, side_by_side, steps, plan.weights.dtype.itemsize, self.rows)
         chunk = self._chunks[size]
-        shares = samples == 1 or not apart
-        habit = self._habits.setdefault(id(plan), Habit(min(self.threads, MOST_PARTS), self.worth_sharing_s))
-        parts = habit.parts(samples * steps) if shares else 1
-        spaces = self._workspaces(plan, chunk, 1 if shares else min(self.threads, samples), parts)
+        is_course = samples == 1 or not apart
+        habit = self._habits.setdefault(id(plan), Habit(self.threads, self.worth_sharing_s))
+        spaces = self._workspaces(plan, chunk, *((1, habit.threads) if is_course else (min(self.threads, samples), 1)))
         for space in spaces:
             space.reset()
         planned = time.perf_counter()
-        if apart and not shares:
-            self._samples_apart(spaces, table, results)
+        if is_course:
+            self._one_course(spaces[0], table, results, habit)
         else:
-            self._one_course(spaces[0], table, results)
+            self._samples_apart(spaces, table, results)
         finished = time.perf_counter()
-        if shares:
-            habit.learn(parts, samples * steps, finished - planned)
         counted = spaces[0].counted() if len(spaces) == 1 else np.sum([s.counted() for s in spaces], axis=0)
         seconds = {"plan": planned - started, "run": finished - planned}
-        meta = {"threads": max(len(spaces), parts)}
+        meta = {"threads": max(len(spaces), habit.most)}
         return results.trace(counted, spaces[0].active, spaces[0].tallies, seconds=seconds, meta=meta)
 
     def _open(self, recording: Recording) -> Book:
@@ -170,26 +134,46 @@ class EngineExecutable(Executable):
 
         def work(number: int) -> None:
             space = spaces[number]
-            side = space.chunk.samples
-            while (begin := next(portions) * side) < results.samples and not space.is_halted:
-                _take(space, table, results, begin, min(side, results.samples - begin))
+            side, stride = space.chunk.samples, space.chunk.steps * CHUNKS_A_CALL
+            while (begin := next(portions) * side) < results.samples and not space.is_halted():
+                together = min(side, results.samples - begin)
+                for step in range(0, results.steps, stride):
+                    _take(space, table, results, begin, together, step, min(step + stride, results.steps), is_start=step == 0)
+                    if space.is_halted():
+                        return
 
         self._in_threads(work, len(spaces), spaces)
 
-    def _one_course(self, space: Workspace, table: Array, results: Results) -> None:
+    def _one_course(self, space: Workspace, table: Array, results: Results, habit: Habit) -> None:
         """Run the samples one after the other, state carried over, and the profile's silence after each."""
         silence = self.network.profile.silence
+        habit.most = 1
+        for sample in range(results.samples):
+            self._advance(space, table, results, habit, sample, is_start=sample == 0)
+            if silence:
+                counted = space.L[: space.parts * space.counters].copy()
+                self._advance(space, table, results, habit, sample, silence=silence, is_start=False)
+                space.L[: space.parts * space.counters] = counted  # what happens in the silence belongs to no sample
 
-        def work(part: int) -> None:
-            own = slice(part * space.counters, (part + 1) * space.counters)
-            for sample in range(results.samples):
-                _take(space, table, results, sample, 1, part, is_start=sample == 0)
-                if silence:
-                    counted = space.L[own].copy()
-                    _take(space, table, results, sample, 1, part, silence=silence, is_start=False)
-                    space.L[own] = counted  # what happens in the silence belongs to no sample
+    def _advance(
+        self, space: Workspace, table: Array, results: Results, habit: Habit, sample: int, *, silence: int = 0, is_start: bool
+    ) -> None:
+        """Take one sample through all its steps, or through *silence*, in stretches that one or several threads share."""
+        begin, last = 0, silence or results.steps
+        while begin < last:
+            parts, length = habit.choose(last - begin, space.chunk.steps)
+            started = time.perf_counter()
+            if parts == 1:
+                _take(space, table, results, sample, 1, begin, begin + length, silence, is_start and begin == 0)
+            else:
+                space.meet()
 
-        self._in_threads(work, space.parts, [space])
+                def work(part: int, begin: int = begin, end: int = begin + length, parts: int = parts) -> None:
+                    _take(space, table, results, sample, 1, begin, end, silence, is_start and begin == 0, part, parts)
+
+                self._in_threads(work, parts, [space])
+            habit.learn(parts, length, time.perf_counter() - started)
+            begin += length
 
     def _in_threads(self, work: Callable[[int], None], number: int, spaces: list[Workspace]) -> None:
         """Call *work* with 0 to *number* - 1, each in a thread of its own, 0 in this one; when one fails, all end early."""
@@ -227,20 +211,14 @@ def _flat(x: Array, dtype: Any) -> Array:
 
 
 def _take(
-    space: Workspace, table: Array, results: Results, sample: int, samples: int, part: int = 0, *, silence: int = 0,
-    is_start: bool = True,
+    space: Workspace, table: Array, results: Results, sample: int, samples: int, begin: int, end: int, silence: int = 0,
+    is_start: bool = True, part: int = 0, parts: int = 1,
 ) -> None:  # fmt: skip
-    """Take *samples* samples side by side through all steps, or through *silence* steps, a number of chunks a call."""
-    last = silence or results.steps
-    stride = space.chunk.steps * CHUNKS_A_CALL
-    for begin in range(0, last, stride):
-        if space.is_halted:
-            return
-        space.targets[part] = walk(
-            space.like, space.desks[part], table, results.views, results.late, results.by_step, sample, samples, begin,
-            min(begin + stride, last), 0 if silence else results.steps, is_start and begin == 0, part, space.parts,
-            space.targets[part],
-        )  # fmt: skip
+    """Take *samples* samples side by side through the steps *begin* to *end*, of their input or of silence."""
+    walk(
+        space.like, space.desks[part], table, results.views, results.late, results.by_step, sample, samples, begin, end,
+        0 if silence else results.steps, is_start, part, parts,
+    )  # fmt: skip
 
 
 __all__ = ["EngineExecutable", "usable_cores"]

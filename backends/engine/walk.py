@@ -211,7 +211,7 @@ def _compiled(fingerprint: int):
     """Return the entry point; *fingerprint* is part of its key in numba's cache."""
 
     @njit(cache=True, **OPTIONS)
-    def walk(like, desk, inputs, views, late, by_step, sample, samples, begin, end, steps, is_start, part, parts, target):
+    def walk(like, desk, inputs, views, late, by_step, sample, samples, begin, end, steps, is_start, part, parts):
         """Take samples through the steps *begin* to *end*.
 
         Parameters
@@ -234,16 +234,10 @@ def _compiled(fingerprint: int):
             Whether the samples begin here: state and history are set to the start.
         part, parts : int
             Number of this thread, and of all that take these samples together.
-        target : int
-            How many arrivals, counted since the workspace's counter was 0, the next meeting of the parts waits for.
-
-        Returns
-        -------
-        int
-            *target* of the next call.
         """
         if fingerprint < 0:
-            return target
+            return
+        target = parts
         F, I, U, L = floats_at(like, desk[AT_F]), int32_at(desk[AT_I]), uint64_at(desk[AT_U]), int64_at(desk[AT_L])
         W, WI = floats_at(like, desk[AT_W]), int32_at(desk[AT_WI])
         ports, stages, edges = int64_at(desk[AT_PORTS]), int64_at(desk[AT_STAGES]), int64_at(desk[AT_EDGES])
@@ -273,7 +267,6 @@ def _compiled(fingerprint: int):
                 if part == 0:
                     carry(ports, desk[PORTS], F, I, U, L, frame)
                 target = together(sync, target, parts)
-        return target
 
     return walk
 
@@ -285,7 +278,7 @@ def make_ready(dtype):
     """Compile the walk for floats of *dtype*, or fetch it from numba's cache: before a run, not in its time."""
     number, flag = types.int64, types.boolean
     floats, row, table = from_dtype(np.dtype(dtype))[::1], number[::1], number[:, ::1]
-    walk.compile((floats, row, table, table, row, number[:, :, ::1], *5 * (number,), flag, *3 * (number,)))
+    walk.compile((floats, row, table, table, row, number[:, :, ::1], *5 * (number,), flag, number, number))
 
 
 __all__ = ["make_ready", "walk"]

@@ -74,7 +74,6 @@ class Workspace:
         #: Floats of no length: what the kernels' floats are like.
         self.like = np.zeros(0, plan.weights.dtype)
         self.sync = np.zeros(2 * LANES, np.int64)
-        self.targets = [parts] * parts
         self._kept = (tables, self._state_table(tables[0][1]))
         self.desks = [self._desk(ports, stages) for ports, stages in tables]
 
@@ -170,16 +169,18 @@ class Workspace:
         return desk
 
     def reset(self) -> None:
-        """Forget all counts, and all meetings of the parts."""
+        """Forget all counts, and a sign to halt."""
         self.sync[:] = 0
-        self.targets = [self.parts] * self.parts
         self.L[: self.parts * self.counters] = 0
+
+    def meet(self) -> None:
+        """Set the counter by which parts wait for each other to its start; none of them may be under way."""
+        self.sync[0] = 0
 
     def halt(self) -> None:
         """End what is going on in this workspace: threads that wait for each other go on, and take nothing more."""
         self.sync[HALT] = 1
 
-    @property
     def is_halted(self) -> bool:
         """Whether the run has been ended."""
         return bool(self.sync[HALT])
