@@ -80,10 +80,11 @@ def run_on(target: str, images: np.ndarray, backend: str) -> tuple[np.ndarray, R
     program = spikeport.compile(MODEL, target)
     columns = (TextColumn("{task.description:24s}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(f"images on {target}", total=len(images))
+        # The engine's first use builds machine code, once: some seconds in which no image is done.
+        task = bar.add_task("preparing the engine", total=None)
         result = spikeport.run(
             program, digits_conv.encode(images), backend=backend,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=lambda done, total: bar.update(task, description=f"images on {target}", completed=done, total=total),
         )  # fmt: skip
     return result.out["output"].sum(axis=1), result.report
 

@@ -80,8 +80,8 @@ def progress_bar(text: str, *, in_portions: bool = False) -> Iterator[Callable[[
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task("preparing", total=None)  # the first use of an arithmetic builds machine code
+        yield lambda done, total: bar.update(task, description=text, completed=done, total=total)
 
 
 @contextlib.contextmanager
