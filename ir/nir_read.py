@@ -147,7 +147,8 @@ def _check_borders(graph: Graph, borders: tuple[Border, ...]) -> None:
             if got is not None and _squeezed(got) != _squeezed(shape):
                 found.append(
                     Diagnostic("E007", border.path, f"this {border.node['type']} of an inner graph has the shape {shape}, and "
-                               f"{source} gives {got}", "mend the shape", {"expected": shape, "got": got})
+                               f"{source} gives {got}", f"give it the shape {got} in the file, or {source} one of {shape}",
+                               {"expected": shape, "got": got})
                 )  # fmt: skip
     if found:
         raise ImportModelError(found)

@@ -38,9 +38,13 @@ def _dangling(graph: Graph, profile: Profile | None) -> Findings:
     for edge in graph.edges:
         for end in (edge.source, edge.target):
             if end not in graph:
+                inside = [n.path for n in graph if n.path.startswith(f"{end}.")]
+                hint = (
+                    f"there are {', '.join(inside[:4])}: connect one of these" if inside else "remove the edge or add the node"
+                )
                 yield Diagnostic(
-                    "E101", end, f"the edge {edge.source} -> {edge.target} names a node that is not there",
-                    "remove the edge or add the node", {"source": edge.source, "target": edge.target},
+                    "E101", end, f"the edge {edge.source} -> {edge.target} names a node that is not there", hint,
+                    {"source": edge.source, "target": edge.target},
                 )  # fmt: skip
 
 

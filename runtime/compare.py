@@ -204,9 +204,10 @@ def _arrays(run: Any) -> tuple[dict[str, Array], dict[str, Any]]:
     odd = [k for k in arrays if k.partition("/")[0] not in ("spikes", "out", "v") or "/" not in k or not arrays[k].ndim]
     if odd or not arrays:
         what = f"its arrays {', '.join(map(repr, odd[:3]))} are no rasters" if odd else "it holds no arrays"
-        raise UsageError(
-            Diagnostic("E619", where, f"this is no result of a run: {what}", "name the arrays spikes/PATH, out/PATH or v/PATH")
-        )
+        if odd == [""]:
+            what = "it is a single array without a name"
+        hint = "give what `spikeport run -o OUT.npz` writes, or name the arrays spikes/PATH, out/PATH or v/PATH"
+        raise UsageError(Diagnostic("E619", where, f"this is no result of a run: {what}", hint))
     return arrays, meta
 
 

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from spikeport.ir.diagnostics import Diagnostic, UsageError
+from spikeport.ir.diagnostics import Diagnostic, UsageError, did_you_mean
 from spikeport.ir.ops import Array
 
 #: Most bytes of arrays that are read from one file.
@@ -150,9 +150,21 @@ def read_arrays(path: str | Path) -> dict[str, Array]:
                 return {"": _read_npy(stream, path.stat().st_size, str(path))}
             if magic[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
                 return _read_npz(stream, str(path))
+    except FileNotFoundError as error:
+        raise UsageError(
+            Diagnostic("E610", str(path), f"{path} is not there{near_file(path)}", "give the file of an array: .npy or .npz")
+        ) from error
     except OSError as error:
         raise _unreadable(str(path), error.strerror or str(error)) from error
     raise _unreadable(str(path), "it is neither .npy nor .npz")
+
+
+def near_file(path: Path) -> str:
+    """Return `` (did you mean 'x.npy'?)`` for a file of a like name beside *path*, or an empty string."""
+    try:
+        return did_you_mean(path.name, [p.name for p in path.parent.iterdir()])
+    except OSError:
+        return ""
 
 
 def _unreadable(where: str, why: str) -> UsageError:

@@ -106,9 +106,10 @@ def prepare_inputs(source: Any, graph: Graph, *, steps: int | None = None, encod
         raise UsageError(
             Diagnostic("E616", "", f"the inputs differ in length: {text}", "give all inputs the same leading axes")
         )
-    notes: tuple[str, ...] = ()
+    notes = () if encode else _doubts(values, single)
     if steps is not None and encode is None:
-        values, notes = _fitted(values, steps)
+        values, fitted = _fitted(values, steps)
+        notes += fitted
     return Inputs(values, next(iter(single.values())), notes)
 
 
@@ -162,15 +163,27 @@ def _wrong_shape(path: str, got: Shape, shape: Shape, lead: tuple[str, ...]) -> 
     def show(*names: str) -> str:
         return f"({', '.join([*names, *map(str, shape)])}{',' if len(names) + len(shape) == 1 else ''})"
 
-    hint = "reshape the array"
+    axes = len(shape)
+    have = got[len(got) - axes :] if len(got) >= axes else got
+    hint = f"its last axes are {have}, the model wants {shape}: take the data, or the model, that belongs to the other"
     if lead[-1] == "steps" and got[len(got) - len(shape) :] == shape:
         hint = "add --encode constant|rate|latency with --steps N if these are static values"
     elif int(np.prod(got[len(lead) - 1 :])) == int(np.prod(shape)) or int(np.prod(got[len(lead) :])) == int(np.prod(shape)):
         hint = f"reshape the last axes to {shape}"
     return UsageError(
-        Diagnostic("E612", path, f"the input {path} takes {show(*lead[1:])} or {show(*lead)}, the array has shape {got}", hint,
-                   {"expected": shape, "got": got})
+        Diagnostic("E612", path, f"the Input node {path} takes {show(*lead[1:])} or {show(*lead)}, the array has shape {got}",
+                   hint, {"expected": shape, "got": got})
     )  # fmt: skip
+
+
+def _doubts(values: Mapping[str, Array], single: Mapping[str, bool]) -> tuple[str, ...]:
+    """Return what to say of inputs that look like several images: fractions, and no axis for both samples and steps."""
+    return tuple(
+        f"the input {path} of shape {a.shape[1:]} is taken as one sample of {a.shape[1]} steps; if its first axis counts "
+        "samples, add --encode constant|rate|latency and --steps N"
+        for path, a in values.items()
+        if single[path] and a.dtype.kind == "f" and a.shape[1] > 1 and np.any(a != np.rint(a))
+    )
 
 
 def _fitted(values: Mapping[str, Array], steps: int) -> tuple[dict[str, Array], tuple[str, ...]]:

@@ -13,6 +13,7 @@ from spikeport.ir.graph import Graph
 from spikeport.ir.ops import Shape
 from spikeport.ir.profile import Profile
 from spikeport.ir.program import Program
+from spikeport.runtime.files import near_file
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,8 +141,7 @@ def _load_file(text: str, input_shape: Shape | None, like: Shape | None) -> Mode
     if function:
         return _from_function(path, function, text, input_shape, like)
     if not path.is_file():
-        near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else [])
-        what = "is a folder" if path.is_dir() else f"is not there{near}"
+        what = "is a folder" if path.is_dir() else f"is not there{near_file(path)}"
         raise UsageError(Diagnostic("E630", text, f"{text} {what}", "give a .nir or .spk file, or FILE.py:FUNCTION"))
     if path.suffix == ".nir":
         from spikeport.compiler.importers.nir_file import load_nir
@@ -169,7 +169,7 @@ def _split(text: str) -> tuple[Path, str]:
 def _from_function(path: Path, function: str, text: str, input_shape: Shape | None, like: Shape | None) -> Model:
     """Run the user's own function and import what it returns."""
     if not path.is_file():
-        raise UsageError(Diagnostic("E630", text, f"{path} is not there", "give FILE.py:FUNCTION"))
+        raise UsageError(Diagnostic("E630", text, f"{path} is not there{near_file(path)}", "give FILE.py:FUNCTION"))
     name = f"_spikeport_user_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

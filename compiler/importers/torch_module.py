@@ -147,7 +147,8 @@ def _input_shapes(root: Any, step: Step, given: Any, sample: Any) -> dict[str, S
             if fixed is None:
                 raise refusal(
                     "E024", name, "the shape of this input does not follow from the module (no Linear takes it first)",
-                    "give input_shape=(channels, height, width), without batch and time", known=sorted(shapes),
+                    "give input_shape=(channels, height, width), --input-shape 1,28,28 for instance, without batch and time",
+                    known=sorted(shapes),
                 )  # fmt: skip
             shapes[name] = fixed
     if isinstance(given, Mapping) and set(given) - set(names):

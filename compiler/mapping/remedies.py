@@ -59,15 +59,18 @@ def for_chips(populations: Mapping[str, Population], target: Target, chips: int,
         if got is not None and got <= chips:
             ideas.append(f"quantise the weights to {bits} bits" + _by_pass(f"quantize{{weights={bits}}}"))
             break
+    aside = ""
     floor = -(-sum(math.prod(p.shape) for p in populations.values()) // (target.limit("neurons") or 1))
     room = sum(target.fabric.cores_of(chip) for chip in range(chips))
     if floor > room:
-        ideas.append(f"no quantisation or pruning helps alone: the neurons fill {floor} cores, {chips} chips have {room}")
+        size, largest = max((math.prod(p.shape), path) for path, p in populations.items())
+        aside = f" (no quantisation or pruning helps alone: the neurons fill {floor} cores, {chips} chips have {room}; "
+        aside += f"the largest layer is {largest} with {size:,} neurons)"
     for name in target_names():
         got = None if name == target.name else chips_on(load_target(name))
         if got is not None and got <= chips:
             ideas.append(f"--target {name} takes {got}")
-    return "; or ".join(ideas)
+    return "; or ".join(ideas) + aside
 
 
 def _by_pass(text: str) -> str:

@@ -169,7 +169,8 @@ def test_portions_are_the_same_run():
         record_state=True,
         progress=lambda a, b: seen.append((a, b)),
     )
-    assert seen == [(0, 70), (32, 70), (64, 70), (70, 70)]
+    assert seen[:2] == [(0, 70), (4, 70)]
+    assert seen[-1] == (70, 70)
     assert spikeport.compare(plain, cut).equal
     assert plain.trace.samples == cut.trace.samples
     for path, counts in plain.trace.counts.items():

@@ -84,6 +84,7 @@ def test_1_where_runs_differ(here, call):
      (("run", "model.py:build", "-i", "x.npy", "--steps", "0"), "--steps"),
      (("compile", "model.py:build", "-t", "loihi2", "-o", "a", "-O", "3"), "-O"),
      (("check", "model.py:build"), "E330"), (("check", "none.nir"), "E630"),
+     (("check", "modle.py:build"), "did you mean 'model.py'?"),
      (("check", "model.py:build", "-p", "nors"), "'norse'"),
      (("check", "model.py:build", "-p", PROFILE, "-t", "loihi3"), "E604"),
      ((*RUN, "--arith", "float16"), "E603"), ((*RUN, "--record", "hiden"), "did you mean 'hidden'?"),

@@ -146,7 +146,8 @@ def test_a_profile_that_cannot_be_read_is_shown_as_it_is(profile):
 
 @pytest.mark.parametrize(
     ("arrays", "say"),
-    [({"x": np.zeros(3)}, "'x' are no rasters"), ({}, "it holds no arrays"), ({"spikes/a": np.zeros(())}, "no rasters"),
+    [({"x": np.zeros(3)}, "'x' are no rasters"), ({"": np.zeros(3)}, "a single array without a name"),
+     ({}, "it holds no arrays"), ({"spikes/a": np.zeros(())}, "no rasters"),
      ({"spikes/a": np.zeros(3), "meta": np.array("{")}, "no JSON")],
 )  # fmt: skip
 def test_what_is_no_run(arrays, say):

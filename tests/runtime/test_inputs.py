@@ -68,6 +68,25 @@ def test_hints_of_wrong_shapes():
     assert "add --encode" in refused("E612", np.zeros((2, 3)), graph())
     assert "reshape the last axes to (2, 3)" in refused("E612", np.zeros((4, 6)), graph())
     assert "takes (steps, 1) or (samples, steps, 1)" in refused("E612", np.zeros(4), graph(input=(1,)))
+    assert "its last axes are (2, 4), the model wants (2, 3)" in refused("E612", np.zeros((5, 4, 2, 4)), graph())
+
+
+def test_images_without_a_time_axis_are_doubted():
+    images = np.random.default_rng(0).random((5, 2, 3))
+    (note,) = prepare_inputs(images, graph()).notes
+    assert note.startswith(
+        "the input input of shape (5, 2, 3) is taken as one sample of 5 steps; if its first axis counts samples"
+    )
+    assert len(prepare_inputs(images, graph(), steps=7).notes) == 2
+    for clear in (images[:, None], images.round(), images[:1]):
+        assert prepare_inputs(clear, graph()).notes == ()
+    assert prepare_inputs(images, graph(), encode="constant", steps=4).notes == ()
+
+
+def test_a_misspelt_file_is_asked_about(tmp_path):
+    np.save(tmp_path / "input.npy", np.zeros((4, 2, 3)))
+    assert "imput.npy is not there (did you mean 'input.npy'?)" in refused("E610", tmp_path / "imput.npy", graph())
+    assert "no/x.npy is not there\n" in refused("E610", tmp_path / "no" / "x.npy", graph())
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -26,8 +26,8 @@ FILES = {
     "legacy/braille_flattened_19004303a067.nir": ({"E010", "E011"}, set(), ""),
     "legacy/scnn_mnist_e5ac832548ad.nir": ({"E010", "E013"}, set(), ""),
     "legacy/scnn_mnist_669fbfadd39be5.nir": ({"E010", "E012", "E013", "E014"}, set(), ""),
-    "legacy/braille_a7c67c3a7c00.nir": (set(), {"E101"}, "the edge fc1 -> lif1 names a node that is not there"),
-    "legacy/braille_subgraph_77b4a802cc70.nir": (set(), {"E007"}, "has the shape (12,), and fc1 gives (38,)"),
+    "legacy/braille_a7c67c3a7c00.nir": (set(), {"E101"}, "there are lif1.input, lif1.lif, lif1.output, lif1.w_rec"),
+    "legacy/braille_subgraph_77b4a802cc70.nir": (set(), {"E007"}, "give it the shape (38,) in the file, or fc1 one of (12,)"),
     "legacy/lif_norse_3a3afb6f8d83.nir": (set(), {"E017"}, "that may be neurons, or the time steps of one neuron"),
     "legacy/srnn.nir": (set(), {"E201", "E302", "E306"}, "bias of this Affine is boolean"),
 }
