@@ -1,11 +1,21 @@
-from graphs import networks
+import os
+import signal
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from graphs import Sketch, lif, networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from traces import differences
 
 from spikeport.backends.engine.execute import EngineExecutable
+from spikeport.ir import parse_profile
 from spikeport.ir.diagnostics import UnsupportedError
 from spikeport.ir.network import build_network
+from spikeport.ir.ops import Conv2d, Flatten, Input, Linear, Output
 from spikeport.ir.reference import run_reference
 from spikeport.ir.trace import Recording
 
@@ -28,3 +38,65 @@ def test_equals_the_reference_bit_for_bit(drawn, arithmetic, state, data, thread
     engine = EngineExecutable(network, threads, rows, data.draw(st.sampled_from((-1.0, 1.0))))
     assert differences(engine.run(inputs, recording), expected) == []
     assert differences(engine.run(inputs, recording), expected) == []
+
+
+EVERYTHING = Recording(None, state=True)
+
+
+def _deep(boundary="reset"):
+    """Return a network with a feature map, wide layers and a loop: every kind of work that threads share out."""
+    profile = parse_profile(f"norse:subtract,latency=1/1,boundary={boundary}")
+    s = Sketch(profile, np.random.default_rng(0))
+    s.add("input", Input((2, 6, 6)))
+    s.add("conv", Conv2d(None, s.weights(7, 2, 3, 3, fan_in=18), 1, 1, 1, 1, np.ones(7)), "input")
+    s.add("flat", Flatten(0, -1), s.add("map", lif((7, 6, 6), threshold=0.2), "conv"))
+    s.add("wide", lif(272, threshold=0.2), s.add("wide.fc", Linear(s.weights(272, 252, fan_in=252)), "flat"))
+    s.add("last", lif(145, threshold=0.2), s.add("last.fc", Linear(s.weights(145, 272, fan_in=272)), "wide"))
+    s.connect(s.add("back", Linear(s.weights(145, 145, fan_in=145)), "last"), "last")
+    s.add("output", Output((145,)), "last")
+    return build_network(s.graph(), profile, "float32")
+
+
+def _spikes(samples, steps):
+    return {"input": (np.random.default_rng(samples + steps).random((samples, steps, 2, 6, 6)) < 0.4).astype(np.uint8)}
+
+
+def test_runs_from_several_threads_at_once():
+    network = _deep()
+    sizes = [(1, 30), (2, 9), (5, 4), (1, 7)]
+    expected = [run_reference(network, _spikes(*size), EVERYTHING) for size in sizes]
+    engines = [EngineExecutable(network, 2), EngineExecutable(network, 2, 5, -1.0)]
+
+    def run(number):
+        k = number % len(sizes)
+        return differences(engines[number % 3 % 2].run(_spikes(*sizes[k]), EVERYTHING), expected[k])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, range(60))) == [[]] * 60
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("samples", [1, 4])
+def test_a_child_of_a_process_that_ran_runs_too(samples):
+    network = _deep()
+    engine = EngineExecutable(network, 2, worth_sharing_s=-1.0)
+    expected = engine.run(_spikes(samples, 9), EVERYTHING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on: this process has threads
+        child = os.fork()
+    if child == 0:
+        wrong = True
+        try:
+            wrong = differences(engine.run(_spikes(samples, 9), EVERYTHING), expected) != []
+        finally:
+            os._exit(wrong)
+    ended, status = 0, 0
+    until = time.monotonic() + 20
+    while not ended and time.monotonic() < until:
+        time.sleep(0.01)
+        ended, status = os.waitpid(child, os.WNOHANG)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended, "the child waits for threads that the fork left behind"
+    assert os.waitstatus_to_exitcode(status) == 0
