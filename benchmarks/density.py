@@ -1,10 +1,10 @@
-"""Where the engine's two ways to do the same sum cost the same: the constants DENSE_ABOVE and SPARSE_BELOW.
+"""Where the engine's two ways to do the same sum cost the same: the constants DENSE_ABOVE and sparse_below's.
 
     python benchmarks/density.py [--quick] [--only inputs|weights]
 
-inputs: one LIF layer by events against four rows at a time, by the share of active inputs; `backends/engine/dense.py` has
+inputs: one LIF layer by events against rows together, by the share of active inputs; `backends/engine/dense.py` has
 the crossover as DENSE_ABOVE. weights: one LIF layer held sparse against dense, by the share of non-zero weights;
-`backends/engine/connections.py` has it as SPARSE_BELOW. Both ways give the same bits and run in turns, one thread, the
+`backends/engine/connections.py` has it in sparse_below. Both ways give the same bits and run in turns, one thread, the
 median of the rounds is shown. Ways are compiled anew in processes of their own, since kernels are compiled with the
 constant in them: a minute passes before the first line appears, several before the last (a third of that with --quick).
 """
@@ -67,7 +67,7 @@ def executable(spec: Spec) -> tuple:
     x = (rng.random((1, spec.steps, spec.n_in)) < spec.active).astype(np.uint8)
     if spec.is_graded:
         x = x * rng.uniform(0.5, 1.5, x.shape)
-    connections.SPARSE_BELOW = 2.0 if spec.is_sparse else 0.0  # read when a plan is made
+    connections.sparse_below = lambda _: 2.0 if spec.is_sparse else 0.0  # read when a plan is made
     engine = EngineExecutable(build_network(graph, parse_profile("norse:subtract,dt=1e-3"), spec.arithmetic), threads=1)
     inputs = {"input": x.astype(np.float32) if spec.is_graded and spec.arithmetic == "float32" else x}
     engine.run(inputs)
@@ -142,7 +142,7 @@ def table(title: str, shares: tuple[float, ...]) -> Table:
 def measure(console: Console, kind: str, arithmetics: tuple[str, ...], rounds: int, workers: tuple[Worker, Worker]) -> None:
     """Print the ratios of one kind by the share that is varied."""
     shares = INPUTS if kind == "inputs" else WEIGHTS
-    name = "by events / four rows at a time, by active inputs" if kind == "inputs" else "sparse / dense, by non-zero weights"
+    name = "by events / rows together, by active inputs" if kind == "inputs" else "sparse / dense, by non-zero weights"
     found = table(f"time {name}", shares)
     for arithmetic in arithmetics:
         for n_in, n_out in SHAPES:

@@ -145,7 +145,7 @@ def _biases_to_membrane(graph: Graph, shapes: Shapes, ops: dict[str, Op]) -> tup
             continue
         for edge in graph.out_of(path):
             shape = shapes.output[path]
-            full = np.broadcast_to(np.asarray(bias, np.float64).reshape(-1, *(1,) * (len(shape) - bias.ndim)), shape)
+            full = np.broadcast_to(np.asarray(bias, np.float64).reshape(*bias.shape, *(1,) * (len(shape) - bias.ndim)), shape)
             offsets[edge.target] = offsets.get(edge.target, np.zeros(shape)) + full
         moved[path] = dataclasses.replace(op, bias=np.zeros_like(bias))  # type: ignore[call-arg]
     return moved, offsets

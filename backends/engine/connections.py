@@ -14,8 +14,9 @@ from spikeport.backends.engine.vec import LANES
 from spikeport.ir.fanout import fan_out
 from spikeport.ir.ops import Conv1d, Conv2d, Linear, Op, Shape, SumPool2d
 
-#: Share of non-zero weights below which a connection is held sparse (measured: benchmarks/density.py).
-SPARSE_BELOW = 0.04
+#: Share of non-zero weights below which a connection is held sparse: where its dense weights stay in a second-level cache,
+#: and where they do not (measured: benchmarks/density.py).
+SPARSE_BELOW, SPARSE_BELOW_LARGE, LARGE_BYTES = 0.01, 0.08, 1 << 20
 NARROW = 16
 
 
@@ -74,13 +75,18 @@ def _bias(op: Op, size: int, dtype: Any) -> Array:
     return np.broadcast_to(np.asarray(getattr(op, "bias", 0), dtype).reshape(-1), (size,)).astype(dtype)
 
 
+def sparse_below(dense_bytes: int) -> float:
+    """Return the share of non-zero weights below which a connection is held sparse, given the bytes of its dense weights."""
+    return SPARSE_BELOW if dense_bytes <= LARGE_BYTES else SPARSE_BELOW_LARGE
+
+
 def linear(op: Op, dtype: Any) -> Dense | Sparse:
     """Return the weights of an Affine or Linear, sparse where few are not zero or where it has leading axes."""
     weight = np.asarray(op.weight, dtype)  # type: ignore[attr-defined]
     *lead, n_out, n_in = weight.shape
     bias = padded(_bias(op, math.prod(lead) * n_out, dtype))
     density = np.count_nonzero(weight) / max(1, weight.size)
-    if lead or density < SPARSE_BELOW:
+    if lead or density < sparse_below(weight.nbytes):
         stacked = weight.reshape(-1, n_out, n_in)
         group, pre, post = np.nonzero(stacked.transpose(0, 2, 1))
         first = np.zeros(len(stacked) * n_in + 1, np.int64)

@@ -1,8 +1,8 @@
 """Kernels of fully connected layers: weights in blocks of 64 postsynaptic neurons, each block presynaptic-major.
 
 A block's sums stay in registers while the events of a row pass by, in ascending order: the canonical sum, started at the
-bias. Where a chunk is dense, rows are taken four at a time so that each weight is read once for all of them; adding
-``w * 0`` changes no sum, so both ways give the same bits.
+bias. Where a chunk is dense, rows are taken sixteen at a time, four to a weight that is read; adding ``w * 0`` changes no
+sum, so both ways give the same bits.
 """
 
 import numpy as np
@@ -41,8 +41,10 @@ from spikeport.backends.engine.frame import INLINE, OPTIONS, share
 from spikeport.backends.engine.neurons import STATES, plain_block
 from spikeport.backends.engine.vec import LANES, at, past, put, scalar, vfull, vload, vstore
 
-#: Share of active inputs above which rows are done four at a time (measured: benchmarks/density.py).
-DENSE_ABOVE = 0.5
+#: Share of active inputs above which rows are taken together (measured: benchmarks/density.py).
+DENSE_ABOVE = 0.7
+#: Most rows that are taken together.
+TOGETHER = 16
 NARROW = 16
 
 
@@ -131,7 +133,7 @@ def my_blocks(stage, blocks, frame):
 
 @njit(**INLINE)
 def is_dense(stage, port, I, frame):
-    """Whether so many inputs of the chunk are active that rows are better done four at a time."""
+    """Whether so many inputs of the chunk are active that rows are better taken together."""
     samples, pitch, lead, first, last, _, _ = frame
     if samples * (last - first) < 4:
         return False
@@ -156,38 +158,42 @@ def spread(port, I, F, source, into):
 
 
 @njit(**OPTIONS)
-def four_rows(stage, port, blocks, F, I, W, row, out, begin, end):
-    """Sum the blocks `begin` to `end` of four rows from `row` on together, each weight read once, into values at `out`."""
-    n, x = port[N], stage[K]
-    width = blocks * LANES
-    for r in range(4):
-        spread(port, I, F, row + r - stage[DELAY], x + r * n)
+def rows_together(stage, port, blocks, F, I, W, row, count, out, begin, end):
+    """Sum the blocks `begin` to `end` of `count` rows (a multiple of four) from `row` on into rows of values at `out`.
+
+    Blocks outside, rows inside: a block's weights stay in the cache for all rows.
+    """
+    n, width = port[N], blocks * LANES
+    for r in range(count):
+        spread(port, I, F, row + r - stage[DELAY], stage[K] + r * n)
     for b in range(begin, end):
         # Two blocks of a pair lie side by side.
         pitch, weights = LANES, stage[A] + b * n * LANES
         if b < 2 * stage[H]:
             pitch, weights = 2 * LANES, stage[A] + (b - b % 2) * n * LANES + b % 2 * LANES
-        to = out + b * LANES
         if stage[C] and b == blocks - 1:
-            for r in range(4):
+            for r in range(count):
                 narrow = vload(W, stage[B] + b * LANES, NARROW)
                 for j in range(n):
-                    narrow = narrow + vload(W, weights + j * NARROW, NARROW) * vfull(at(F, x + r * n + j), NARROW)
-                vstore(F, to + r * width, vfull(scalar(F, 0), LANES))
-                vstore(F, to + r * width, narrow)
+                    value = vfull(at(F, stage[K] + r * n + j), NARROW)
+                    narrow = narrow + vload(W, weights + j * NARROW, NARROW) * value
+                vstore(F, out + r * width + b * LANES, vfull(scalar(F, 0), LANES))
+                vstore(F, out + r * width + b * LANES, narrow)
             continue
-        a0 = vload(W, stage[B] + b * LANES, LANES)
-        a1, a2, a3 = a0, a0, a0
-        for j in range(n):
-            weight = vload(W, weights + j * pitch, LANES)
-            a0 = a0 + weight * vfull(at(F, x + j), LANES)
-            a1 = a1 + weight * vfull(at(F, x + n + j), LANES)
-            a2 = a2 + weight * vfull(at(F, x + 2 * n + j), LANES)
-            a3 = a3 + weight * vfull(at(F, x + 3 * n + j), LANES)
-        vstore(F, to, a0)
-        vstore(F, to + width, a1)
-        vstore(F, to + 2 * width, a2)
-        vstore(F, to + 3 * width, a3)
+        for r in range(0, count, 4):
+            x, to = stage[K] + r * n, out + r * width + b * LANES
+            a0 = vload(W, stage[B] + b * LANES, LANES)
+            a1, a2, a3 = a0, a0, a0
+            for j in range(n):
+                weight = vload(W, weights + j * pitch, LANES)
+                a0 = a0 + weight * vfull(at(F, x + j), LANES)
+                a1 = a1 + weight * vfull(at(F, x + n + j), LANES)
+                a2 = a2 + weight * vfull(at(F, x + 2 * n + j), LANES)
+                a3 = a3 + weight * vfull(at(F, x + 3 * n + j), LANES)
+            vstore(F, to, a0)
+            vstore(F, to + width, a1)
+            vstore(F, to + 2 * width, a2)
+            vstore(F, to + 3 * width, a3)
 
 
 @njit(**OPTIONS)
@@ -195,7 +201,7 @@ def dense(stage, ports, F, I, U, L, W, WI, frame):
     """Sum a fully connected layer.
 
     A: W, weights; B: W, bias; C: whether the last block holds 16 neurons; H: pairs of blocks; J: F, 64 floats;
-    K: F, four rows of inputs.
+    K: F, 16 rows of inputs.
     """
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last, _, _ = frame
@@ -208,9 +214,11 @@ def dense(stage, ports, F, I, U, L, W, WI, frame):
             for row in range(begin, end):
                 tally(stage, port, I, L, WI, row)
         if many:
-            for row in range(begin, end - 3, 4):
-                four_rows(stage, port, blocks, F, I, W, row, values + row * blocks * LANES, begin_block, end_block)
-            begin = end - (end - begin) % 4
+            whole = end - (end - begin) % 4
+            for row in range(begin, whole, TOGETHER):
+                out, count = values + row * blocks * LANES, min(TOGETHER, whole - row)
+                rows_together(stage, port, blocks, F, I, W, row, count, out, begin_block, end_block)
+            begin = whole
         for b in range(begin_block, pairs_end, 2):
             for row in range(begin, end):
                 low, high = pair_sum(stage, port, I, F, W, b, row)
@@ -226,7 +234,7 @@ def dense(stage, ports, F, I, U, L, W, WI, frame):
 def dense_neuron(stage, ports, F, I, U, L, W, WI, frame):
     """Sum a fully connected layer and step its LIF or IF neurons at once; the sums of few events never reach memory.
 
-    As `dense`, and D: W, parameters; E: F, state; G: flags and reset, 8 bits each; M: F, four rows of sums.
+    As `dense`, and D: W, parameters; E: F, state; G: flags and reset, 8 bits each; M: F, 16 rows of sums.
     """
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last, _, _ = frame
@@ -243,14 +251,16 @@ def dense_neuron(stage, ports, F, I, U, L, W, WI, frame):
             for row in range(begin, end):
                 tally(stage, port, I, L, WI, row)
         if many:
-            for row in range(begin, end - 3, 4):
-                four_rows(stage, port, blocks, F, I, W, row, stage[M], begin_block, end_block)
-                for r in range(4):
+            whole = end - (end - begin) % 4
+            for row in range(begin, whole, TOGETHER):
+                count = min(TOGETHER, whole - row)
+                rows_together(stage, port, blocks, F, I, W, row, count, stage[M], begin_block, end_block)
+                for r in range(count):
                     for b in range(begin_block, end_block):
                         total = vload(F, stage[M] + (r * blocks + b) * LANES, LANES)
                         word = plain_block(total, params, state, width, b * LANES, flags, reset)
                         put(U, words + (row + r) * blocks + b, word)
-            begin = end - (end - begin) % 4
+            begin = whole
         for b in range(begin_block, pairs_end, 2):
             for row in range(begin, end):
                 low, high = pair_sum(stage, port, I, F, W, b, row)

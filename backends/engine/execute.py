@@ -86,18 +86,20 @@ class EngineExecutable(Executable):
         table = np.array([(address(x), x.itemsize == 1, plan.inputs[p].index) for p, x in given.items()], np.int64)
         results = Results(book, samples, steps)
         apart = self.network.profile.boundary == "reset"
-        side_by_side = -(-samples // min(self.threads, samples)) if apart else 1
+        side_by_side = -(-samples // min(self.threads, max(1, samples))) if apart else 1
         size = (id(plan), side_by_side, steps)
         if size not in self._chunks:
             self._chunks[size] = chunk_size(plan, side_by_side, steps, plan.weights.dtype.itemsize, self.rows)
         chunk = self._chunks[size]
         is_course = samples == 1 or not apart
         habit = self._habits.setdefault(id(plan), Habit(self.threads, self.worth_sharing_s))
-        spaces = self._workspaces(plan, chunk, *((1, habit.threads) if is_course else (min(self.threads, samples), 1)))
+        spaces = self._workspaces(plan, chunk, *((1, habit.threads) if is_course else (min(self.threads, max(1, samples)), 1)))
         for space in spaces:
             space.reset()
         planned = time.perf_counter()
-        if is_course:
+        if not samples or not steps:
+            pass  # nothing to do, and nothing recorded
+        elif is_course:
             self._one_course(spaces[0], table, results, habit)
         else:
             self._samples_apart(spaces, table, results)

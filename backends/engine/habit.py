@@ -47,7 +47,7 @@ class Habit:
         alone, shared = self._step_s[1], self._step_s[self.threads]
         if len(alone) < LOOKS:
             return 1, min(steps, LOOK * chunk)
-        stretch = max(chunk, min(longest, int(STRETCH_S / min(alone))))
+        stretch = min(steps, max(chunk, min(longest, int(STRETCH_S / min(alone)))))
         if min(alone) * stretch <= self.worth_s:
             return 1, stretch
         if len(shared) < LOOKS:

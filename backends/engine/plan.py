@@ -14,6 +14,7 @@ import numpy as np
 
 from spikeport.backends.engine import columns as col
 from spikeport.backends.engine.connections import Dense, Sparse, convolution, fan, linear, windows
+from spikeport.backends.engine.dense import TOGETHER
 from spikeport.backends.engine.layout import Packing, Pool, packed, padded, permutation
 from spikeport.backends.engine.ports import Port, Ports
 from spikeport.backends.engine.vec import LANES
@@ -273,7 +274,7 @@ class _Planner:
     def _dense(self, held: Dense, source: Port, target: Port, delay: int, fused: str | None, counts: dict[str, int]) -> Stage:
         fields: dict[str, Any] = {
             "A": self.W.add(held.weights), "B": self.W.add(held.bias), "C": int(held.is_narrow), "H": held.pairs,
-            "J": Floats(LANES), "K": Floats(4 * source.n), **counts,
+            "J": Floats(LANES), "K": Floats(TOGETHER * source.n), **counts,
         }  # fmt: skip
         if fused is None:
             return self._stage(col.DENSE, source, target, delay, **fields)
@@ -282,7 +283,7 @@ class _Planner:
             "D": self.W.add(own.parameters),
             "E": Floats(own.start.size, True),
             "G": own.flags << 8 | own.reset,
-            "M": Floats(4 * target.blocks * LANES),
+            "M": Floats(TOGETHER * target.blocks * LANES),
         }
         stage = self._stage(col.DENSE_NEURON, source, target, delay, **fields)
         self.starts.append((stage, self.W.add(own.start), own.start.size))

@@ -9,7 +9,7 @@ import numpy as np
 
 from spikeport.backends.engine import neurons as k
 from spikeport.backends.engine.layout import Array, Packing, packed, padded
-from spikeport.ir.dynamics import NeuronModel
+from spikeport.ir.dynamics import MAX_COUNT, NeuronModel
 
 RESETS = {
     "none": k.NO_RESET, "to_v_reset": k.TO_VALUE, "subtract": k.SUBTRACT, "subtract_once": k.SUBTRACT_ONCE,
@@ -70,5 +70,5 @@ def population(model: NeuronModel, packing: Packing | None, dtype: Any) -> Popul
     )  # fmt: skip
     start = np.concatenate([row(model.v_init), row(model.i_init), row(None)])
     is_plain = flags in (0, k.AT_THRESHOLD) and reset in (k.NO_RESET, k.TO_VALUE, k.SUBTRACT)
-    most = 0 if model.max_spikes is None else model.max_spikes
+    most = MAX_COUNT if model.max_spikes is None else model.max_spikes
     return Population(np.concatenate([columns[i] for i in range(k.PARAMETERS)]), start, flags, reset, most, is_plain)

@@ -33,7 +33,7 @@ def chunk_size(plan: Plan, samples: int, steps: int, item: int, most_rows: int =
     width = sum(LANES * p.blocks for p in plan.ports if p.values) * item + sum(p.n for p in plan.ports if p.stream)
     rows = max(1, min(most_rows, CHUNK_BYTES // max(1, width)))
     # History is copied from chunk to chunk: keep that small beside the work.
-    length = min(steps, max(rows, min(4 * plan.lead, most_rows)))
+    length = min(max(1, steps), max(rows, min(4 * plan.lead, most_rows)))
     return Chunk(max(1, min(samples, MOST_SAMPLES, rows // max(1, length + plan.lead))), length)
 
 

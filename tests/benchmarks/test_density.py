@@ -30,7 +30,7 @@ def test_crossover_lies_between_the_neighbours(density):
 
 
 def test_both_ways_to_hold_weights_run_and_agree(density, monkeypatch):
-    monkeypatch.setattr(connections, "SPARSE_BELOW", connections.SPARSE_BELOW)  # the benchmark sets it: put it back
+    monkeypatch.setattr(connections, "sparse_below", connections.sparse_below)  # the benchmark sets it: put it back
     traces = []
     for is_sparse in (True, False):
         engine, inputs = density.executable(density.Spec("float32", 64, 64, 0.3, 0.1, True, is_sparse))

@@ -28,6 +28,11 @@ def test_one_scale_for_all_weights_into_a_population(one, other):
         assert np.isclose(scale * largest, 127)
 
 
+def test_weights_too_small_for_a_scale_in_single_precision_keep_their_proportions():
+    weight = np.array([1e-40, -1e-40, 0], np.float32)
+    assert int8_weights(weight, int8_scale([weight])).tolist() == [127, -127, 0]
+
+
 def test_truncation_not_rounding():
     weight = np.array([1.0, -1.0, 0.9999, -0.0079, 0.0078])
     assert int8_weights(weight, int8_scale([weight])).tolist() == [127, -127, 126, -1, 0]

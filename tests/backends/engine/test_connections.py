@@ -8,17 +8,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from spikeport.backends.engine.connections import (
+from spikeport.backends.engine.connections import (  # fmt: skip
     NARROW,
-    SPARSE_BELOW,
     Dense,
     Sparse,
     convolution,
     fan,
     linear,
     packing_of,
+    sparse_below,
     windows,
-)  # fmt: skip
+)
 from spikeport.backends.engine.layout import blocks_of
 from spikeport.backends.engine.vec import LANES
 from spikeport.ir.fanout import fan_out
@@ -86,7 +86,7 @@ def test_few_weights_are_held_sparse(seed, n_out, n_in, density, has_bias):
     op = Affine(weight, rng.normal(size=n_out)) if has_bias else Linear(weight)
     held = linear(op, np.float64)
     x = _events(rng, n_in)
-    if np.count_nonzero(weight) / weight.size < SPARSE_BELOW:
+    if np.count_nonzero(weight) / weight.size < sparse_below(weight.nbytes):
         assert isinstance(held, Sparse)
         assert held.weights.size == held.target.size == np.count_nonzero(weight)
         found = _scattered(held.first, held.target, held.weights, held.bias.copy(), x)

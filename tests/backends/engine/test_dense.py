@@ -1,4 +1,4 @@
-"""Both ways to sum a fully connected layer, by events and four rows at a time, give the reference's bits."""
+"""Both ways to sum a fully connected layer, by events and rows together, give the reference's bits."""
 
 import numpy as np
 import pytest

@@ -100,3 +100,17 @@ def test_a_child_of_a_process_that_ran_runs_too(samples):
         os.waitpid(child, 0)
     assert ended, "the child waits for threads that the fork left behind"
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+@pytest.mark.parametrize("boundary", ["reset", "carry", "silence(29)"])
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_that_share_a_sample_give_its_bits(boundary, threads):
+    """Stretches of learning and of sharing, none of them a whole number of chunks."""
+    network = _deep(boundary)
+    for samples, steps in ((1, 61), (3, 23)):
+        expected = run_reference(network, _spikes(samples, steps), EVERYTHING)
+        for rows in (7, 4096):
+            for worth_sharing_s in (-1.0, 0.0, 1.0):
+                engine = EngineExecutable(network, threads, rows, worth_sharing_s)
+                for _ in range(3):
+                    assert differences(engine.run(_spikes(samples, steps), EVERYTHING), expected) == []

@@ -1,3 +1,6 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
 from spikeport.backends.engine.habit import LOOKS, RETRY, Habit
 
 
@@ -38,8 +41,17 @@ def test_what_a_stretch_took_last_counts():
     assert habit.most == 2
 
 
-def test_a_stretch_is_never_empty_nor_longer_than_what_is_left():
-    habit = Habit(2)
-    looks(habit, 10.0, 10.0)
-    for steps in (1, 5, 10, 1000):
-        assert 1 <= habit.choose(steps, 1)[1] <= steps
+@given(
+    st.integers(1, 4), st.sampled_from((-1.0, 0.0, 4e-4)), st.integers(1, 50),
+    st.lists(st.tuples(st.integers(1, 300), st.floats(1e-9, 1.0)), min_size=1, max_size=20),
+)  # fmt: skip
+def test_a_stretch_is_never_empty_and_never_longer_than_what_is_left(threads, worth_s, chunk, runs):
+    habit = Habit(threads, worth_s)
+    for steps, seconds in runs:
+        left = steps
+        while left:
+            parts, length = habit.choose(left, chunk)
+            assert 1 <= parts <= max(1, threads)
+            assert 1 <= length <= left
+            habit.learn(parts, length, seconds)
+            left -= length
