@@ -69,6 +69,6 @@ def int8_scale(weights: list[Array]) -> float:
 def int8_weights(weight: Array, scale: float) -> Array:
     """Return ``trunc(W * scale)``, the product in the type of *weight*, as float64 holding integers of 8 bits."""
     # A scale beyond float32 belongs to weights so small that their product is taken in double.
-    single = weight.dtype == np.float32 and scale <= np.finfo(np.float32).max
+    single = weight.dtype == np.float32 and scale <= float(np.finfo(np.float32).max)
     product = weight * np.float32(scale) if single else np.asarray(weight, np.float64) * scale
     return np.clip(np.trunc(product), -127, 127).astype(np.float64)
