@@ -73,7 +73,10 @@ class Trace:
 
     def __post_init__(self) -> None:
         for name in ("spikes", "out", "v", "counts", "activity", "seconds", "meta"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+            given = getattr(self, name)
+            # What is read-only already stays as it is: a backend may lay its counts out when they are asked for.
+            if not isinstance(given, MappingProxyType):
+                object.__setattr__(self, name, MappingProxyType(dict(given)))
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays by the names that an ``.npz`` of a run has: ``spikes/PATH``, ``out/PATH``, ``v/PATH``."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
 import numpy as np
 
 from spikeport.backends.base import Executable
+from spikeport.backends.engine.crew import Crew
 from spikeport.backends.engine.habit import CHUNKS_A_CALL, WORTH_SHARING_S, Habit
 from spikeport.backends.engine.layout import Array, address
 from spikeport.backends.engine.plan import Plan, plan
@@ -59,8 +60,7 @@ class EngineExecutable(Executable):
         self._spaces: dict[tuple[int, Chunk, int], list[Workspace]] = {}
         self._chunks: dict[tuple[int, int, int], Chunk] = {}
         self._habits: dict[int, Habit] = {}
-        self._pool: ThreadPoolExecutor | None = None
-        self._pool_of = 0
+        self._crew: Crew | None = None
         self._lock = threading.Lock()
 
     def run(self, inputs: Mapping[str, Array], recording: Recording | None = None, seed: int = 0) -> Trace:
@@ -73,9 +73,9 @@ class EngineExecutable(Executable):
         self._books.clear()
         self._plans.clear()
         self._spaces.clear()
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        if self._crew is not None:
+            self._crew.close()
+            self._crew = None
 
     def _run(self, inputs: Mapping[str, Array], recording: Recording) -> Trace:
         started = time.perf_counter()
@@ -92,7 +92,7 @@ class EngineExecutable(Executable):
             self._chunks[size] = chunk_size(plan, side_by_side, steps, plan.weights.dtype.itemsize, self.rows)
         chunk = self._chunks[size]
         is_course = samples == 1 or not apart
-        habit = self._habits.setdefault(id(plan), Habit(self.threads, self.worth_sharing_s))
+        habit = self._habits.get(id(plan)) or self._habits.setdefault(id(plan), Habit(self.threads, self.worth_sharing_s))
         spaces = self._workspaces(plan, chunk, *((1, habit.threads) if is_course else (min(self.threads, max(1, samples)), 1)))
         for space in spaces:
             space.reset()
@@ -182,24 +182,15 @@ class EngineExecutable(Executable):
         if number == 1:
             work(0)
             return
-        if self._pool is None or self._pool_of != os.getpid():  # after a fork its threads are not here
-            self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="spikeport-engine")
-            self._pool_of = os.getpid()
+        if self._crew is None or self._crew.process != os.getpid():  # after a fork its threads are not here
+            self._crew = Crew(self.threads - 1)
+            weakref.finalize(self, self._crew.close)
 
-        def guarded(part: int) -> None:
-            try:
-                work(part)
-            except BaseException:
-                for space in spaces:
-                    space.halt()
-                raise
+        def halt() -> None:
+            for space in spaces:
+                space.halt()
 
-        waiting = [self._pool.submit(guarded, part) for part in range(1, number)]
-        try:
-            guarded(0)
-        finally:
-            for future in waiting:
-                future.result()
+        self._crew.run(work, number, halt)
 
 
 def _flat(x: Array, dtype: Any) -> Array:

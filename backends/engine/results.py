@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,28 @@ class Book:
         )
 
 
+class WhenAsked(Mapping[str, Any]):
+    """A mapping that is worked out when it is first looked into: a short run is over before its counts are laid out."""
+
+    def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
+        self._make = make
+        self._found: dict[str, Any] | None = None
+
+    def _all(self) -> dict[str, Any]:
+        if self._found is None:
+            self._found = self._make()
+        return self._found
+
+    def __getitem__(self, path: str) -> Any:
+        return self._all()[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+
 class Results:
     """Arrays of a run: each thread writes the rows of its own samples.
 
@@ -110,22 +133,27 @@ class Results:
 
     def trace(self, counted: Array, active: Mapping[str, tuple[int, Port]], tallies: Mapping[str, int], **rest: Any) -> Trace:
         """Return all that was kept, given the counters of a run."""
-        book = self.book
         groups: dict[str, dict[str, Array]] = {"spikes": {}, "out": {}, "v": {}}
-        for view, array in zip(book.views, self.arrays, strict=True):
+        for view, array in zip(self.book.views, self.arrays, strict=True):
             groups[view.group][view.path] = array
+        counts = MappingProxyType(WhenAsked(lambda: self._counts(counted, tallies)))
+        activity = MappingProxyType(
+            WhenAsked(lambda: {path: self._activity(counted, *where, self.book.shapes[path]) for path, where in active.items()})
+        )
+        return Trace(
+            groups["spikes"], groups["out"], groups["v"], counts, activity, self.samples, self.steps, **rest,
+        )  # fmt: skip
+
+    def _counts(self, counted: Array, tallies: Mapping[str, int]) -> dict[str, Counts]:
         totals = self.by_step.sum(axis=(1, 2)).tolist()
         counts = {}
-        for path, spikes, synops, neurons in book.nodes:
+        for path, spikes, synops, neurons in self.book.nodes:
             counts[path] = Counts(
                 totals[spikes] if spikes >= 0 else None, int(counted[tallies[path]]) if synops >= 0 else None,
                 totals[synops] if synops >= 0 else None, neurons * self.samples * self.steps if neurons else None,
                 self.by_step[spikes] if spikes >= 0 else None, self.by_step[synops] if synops >= 0 else None,
             )  # fmt: skip
-        activity = {path: self._activity(counted, *where, book.shapes[path]) for path, where in active.items()}
-        return Trace(
-            groups["spikes"], groups["out"], groups["v"], counts, activity, self.samples, self.steps, **rest,
-        )  # fmt: skip
+        return counts
 
     @staticmethod
     def _activity(counted: Array, offset: int, port: Port, shape: Shape) -> Array:
