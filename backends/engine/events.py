@@ -112,6 +112,8 @@ def events_of_values(stage, ports, F, I, U, L, W, WI, frame):
     one = scalar(F, 1)
     width = port[BLOCKS] * LANES
     words = port[WORDS] if stage[A] else -1
+    # Behind the last neuron 0 times infinity may have left NaN, where values overflow: no event.
+    there = ~np.uint64(0) >> np.uint64(width - port[N])
     for s in range(samples):
         for row in range(s * pitch + lead + first, s * pitch + lead + last):
             start = port[IDX] + row * port[CAP]
@@ -120,6 +122,8 @@ def events_of_values(stage, ports, F, I, U, L, W, WI, frame):
             for b in range(port[BLOCKS]):
                 mask = words + row * port[BLOCKS] + b
                 word = at(U, mask) if words >= 0 else vne(vload(F, values + b * LANES, LANES), zero)
+                if b == port[BLOCKS] - 1:
+                    word &= there
                 k = put_set_bits(I, k, b * LANES, word)
             put(I, port[COUNT] + row, np.int32(k - start))
             count_active(port[ACTIVE], I, L, start, k)

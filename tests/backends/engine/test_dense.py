@@ -10,7 +10,7 @@ from spikeport.backends.engine.execute import EngineExecutable
 from spikeport.backends.testing.sketch import chain
 from spikeport.ir import parse_profile
 from spikeport.ir.network import build_network
-from spikeport.ir.ops import Affine
+from spikeport.ir.ops import Affine, Linear
 from spikeport.ir.reference import run_reference
 from spikeport.ir.trace import Recording
 
@@ -69,3 +69,25 @@ def test_full_rows_that_come_out_of_the_history(delay):
     network = build_network(chain(*_layer(70, 20, rng, 0.2), *_layer(20, 70, rng, 0.1), shape=(20,)), profile)
     for rows in (4, 9, 4096):
         assert _both(network, {"input": rng.random((2, 43, 20)) < 0.9}, rows) == []
+
+
+@pytest.mark.parametrize("n", [5, 20, 64, 130])
+def test_values_that_overflow_make_no_events_behind_the_last_neuron(n):
+    """There infinity times a weight of 0 leaves NaN, which is not 0 either."""
+    weight = np.random.default_rng(0).random((n, n)) + 1.0
+    row = np.zeros((n, n))
+    row[0] = 1.0  # held sparse, where it is wide
+    network = build_network(chain(*(Linear(w) for w in (weight, weight, row, weight)), shape=(n,)), PROFILE, "float32")
+    x = np.full((1, 6, n), 3e38)
+    x[:, 1::2] = 0.01
+    with EngineExecutable(network, 1) as engine, np.errstate(all="ignore"):
+        found, expected = engine.run({"input": x}), run_reference(network, {"input": x})
+    finite = np.isfinite(expected.out["output"])
+    assert not finite.all()
+    assert (np.isfinite(found.out["output"]) == finite).all()
+    assert (found.out["output"][finite] == expected.out["output"][finite]).all()
+    for path in ("0", "1", "2"):  # the last layer's events are those of the sparse one: without its weights of 0, so fewer
+        assert (found.counts[path].events, found.counts[path].synops) == (
+            expected.counts[path].events, expected.counts[path].synops,
+        )  # fmt: skip
+    assert found.counts["3"].events <= expected.counts["3"].events
