@@ -5,7 +5,8 @@ machine has (4 zmm, 8 ymm, 16 xmm or NEON q registers), so the same source runs 
 ``acc = acc + vload(w, k, LANES)`` keeps ``acc`` in registers, which numba's own loop vectoriser does not do.
 
 No instruction carries a fast-math flag: no reordering, no fused multiply-add. Nothing here checks bounds.
-Comparisons return the 64 answers as one ``uint64`` (lane k is bit k), so masks combine with ``& | ~``.
+Comparisons return the answers as one unsigned integer of as many bits (``uint64`` for 64 lanes; lane k is bit k), so
+masks combine with ``& | ~``.
 """
 
 import operator
@@ -171,21 +172,6 @@ def put(typingctx, address, offset, value):
         return context.get_dummy_value()
 
     return types.void(address, types.intp, address.dtype), codegen
-
-
-@intrinsic
-def prefetch(typingctx, address, offset):
-    """Ask for the cache line of position `offset` to be brought into L2."""
-
-    def codegen(context, builder, signature, args):
-        pointer = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())
-        word = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [pointer, word(0), word(2), word(1)])
-        return context.get_dummy_value()
-
-    return types.void(address, types.intp), codegen
 
 
 def _splat(builder, scalar, lanes):
