@@ -63,9 +63,13 @@ class Crew:
                 return error
             return None
 
-        for part in range(1, number):
-            self._work[part - 1].put((guarded, part))
-        found = [guarded(0)]
+        try:
+            for part in range(1, number):
+                self._work[part - 1].put((guarded, part))
+            found = [guarded(0)]
+        except BaseException:  # an interrupt between the work: nobody shall wait for this thread
+            on_failure()
+            raise
         while len(found) < number:
             try:
                 found.append(self._done.get())

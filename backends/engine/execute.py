@@ -28,10 +28,10 @@ MOST_SIZES = 4
 
 
 def usable_cores() -> int:
-    """Return the cores that this process may use; ``SPIKEPORT_THREADS`` lowers it."""
+    """Return the cores that this process may use; ``SPIKEPORT_THREADS``, where it is a number, lowers it."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     given = os.environ.get("SPIKEPORT_THREADS", "")
-    return max(1, min(cores, int(given))) if given.isdigit() else cores
+    return max(1, min(cores, int(given))) if given.isdecimal() else cores
 
 
 class EngineExecutable(Executable):
@@ -64,18 +64,19 @@ class EngineExecutable(Executable):
         self._lock = threading.Lock()
 
     def run(self, inputs: Mapping[str, Array], recording: Recording | None = None, seed: int = 0) -> Trace:
-        self.require_open()
         with self._lock:  # workspaces are shared by the runs
+            self.require_open()
             return self._run(inputs, recording or Recording())
 
     def close(self) -> None:
-        super().close()
-        self._books.clear()
-        self._plans.clear()
-        self._spaces.clear()
-        if self._crew is not None:
-            self._crew.close()
-            self._crew = None
+        with self._lock:  # a run in another thread ends first: its helpers would not come back
+            super().close()
+            self._books.clear()
+            self._plans.clear()
+            self._spaces.clear()
+            if self._crew is not None:
+                self._crew.close()
+                self._crew = None
 
     def _run(self, inputs: Mapping[str, Array], recording: Recording) -> Trace:
         started = time.perf_counter()
@@ -96,6 +97,7 @@ class EngineExecutable(Executable):
         spaces = self._workspaces(plan, chunk, *((1, habit.threads) if is_course else (min(self.threads, max(1, samples)), 1)))
         for space in spaces:
             space.reset()
+        habit.most = 1
         planned = time.perf_counter()
         if not samples or not steps:
             pass  # nothing to do, and nothing recorded
@@ -106,7 +108,7 @@ class EngineExecutable(Executable):
         finished = time.perf_counter()
         counted = spaces[0].counted() if len(spaces) == 1 else np.sum([s.counted() for s in spaces], axis=0)
         seconds = {"plan": planned - started, "run": finished - planned}
-        meta = {"threads": max(len(spaces), habit.most)}
+        meta = {"threads": habit.most if is_course else len(spaces)}
         return results.trace(counted, spaces[0].active, spaces[0].tallies, seconds=seconds, meta=meta)
 
     def _open(self, recording: Recording) -> Book:
@@ -149,7 +151,6 @@ class EngineExecutable(Executable):
     def _one_course(self, space: Workspace, table: Array, results: Results, habit: Habit) -> None:
         """Run the samples one after the other, state carried over, and the profile's silence after each."""
         silence = self.network.profile.silence
-        habit.most = 1
         for sample in range(results.samples):
             self._advance(space, table, results, habit, sample, is_start=sample == 0)
             if silence:

@@ -44,6 +44,26 @@ def test_a_failure_is_told_to_the_others_and_raised_when_all_have_ended(crew, fa
     assert len(ended) == 5
 
 
+def test_an_interrupt_before_the_work_is_told_to_those_who_wait_for_it(crew, monkeypatch):
+    told, over, ended = threading.Event(), threading.Event(), []
+
+    def interrupted(job):
+        raise KeyboardInterrupt
+
+    def work(part):
+        assert told.wait(10)
+        ended.append(part)
+        over.set()
+
+    queue = crew._work[1]
+    monkeypatch.setattr(crew, "_work", [crew._work[0], type("Queue", (), {"put": staticmethod(interrupted)})])
+    with pytest.raises(KeyboardInterrupt):
+        crew.run(work, 3, told.set)
+    monkeypatch.setattr(crew, "_work", [crew._work[0], queue])
+    assert over.wait(10)
+    assert ended == [1]
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not place threads")
 def test_helpers_stay_within_the_cores_of_the_caller(crew):
     allowed, places = os.sched_getaffinity(0), {}

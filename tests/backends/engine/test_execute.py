@@ -13,7 +13,7 @@ from traces import differences
 
 from spikeport.backends.engine.execute import EngineExecutable
 from spikeport.ir import parse_profile
-from spikeport.ir.diagnostics import UnsupportedError
+from spikeport.ir.diagnostics import RunError, UnsupportedError
 from spikeport.ir.network import build_network
 from spikeport.ir.ops import Conv2d, Flatten, Input, Linear, Output
 from spikeport.ir.reference import run_reference
@@ -73,6 +73,29 @@ def test_runs_from_several_threads_at_once():
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(run, range(60))) == [[]] * 60
+
+
+def test_closing_waits_for_the_run_of_another_thread():
+    network = _deep()
+    inputs = _spikes(1, 300)
+    expected = run_reference(network, inputs)
+    engine = EngineExecutable(network, 2, 5, -1.0)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(engine.run, inputs)
+        while not (engine._lock.locked() or running.done()):
+            time.sleep(1e-4)
+        engine.close()
+        assert differences(running.result(20), expected) == []
+    with pytest.raises(RunError, match="closed"):
+        engine.run(inputs)
+    assert engine._crew is None
+
+
+def test_the_trace_tells_the_threads_of_its_own_run():
+    engine = EngineExecutable(_deep(), 3, 5, -1.0)
+    assert engine.run(_spikes(1, 300)).meta["threads"] == 3
+    assert engine.run(_spikes(2, 9)).meta["threads"] == 2
+    assert EngineExecutable(_deep(), 1).run(_spikes(1, 9)).meta["threads"] == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
