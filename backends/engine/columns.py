@@ -54,6 +54,8 @@ EDGE_PORT, EDGE_DELAY, EDGE_ORDER = range(EDGE_COLUMNS)  # port, steps, WI: posi
 GROUP_COLUMNS = 3  # first stage, behind the last one, whether it is a loop
 STATE_COLUMNS = 3  # F: state, W: state at the start, floats of a sample
 
+HALT = 8  # where the sign to halt stands behind the counter at AT_SYNC: in a cache line of its own
+
 # ---- inputs and views: addresses of arrays outside the workspace
 AT_X, X_IS_BYTES, X_PORT = range(3)
 INPUT_COLUMNS = 3

@@ -12,11 +12,12 @@ import numpy as np
 from spikeport.backends.engine.layout import Array, Packing, blocks_of, padded
 from spikeport.backends.engine.vec import LANES
 from spikeport.ir.fanout import fan_out
-from spikeport.ir.ops import Conv1d, Conv2d, Linear, Op, Shape, SumPool2d
+from spikeport.ir.ops import Conv1d, Conv2d, Op, Shape, SumPool2d
 
 #: Share of non-zero weights below which a connection is held sparse: where its dense weights stay in a second-level cache,
 #: and where they do not (measured: benchmarks/density.py).
 SPARSE_BELOW, SPARSE_BELOW_LARGE, LARGE_BYTES = 0.01, 0.08, 1 << 20
+#: Neurons of the last block where so few remain.
 NARROW = 16
 
 
@@ -200,4 +201,4 @@ def windows(op: SumPool2d, shape: Shape, output: Shape) -> Windows:
     return Windows(first, found[1], area)
 
 
-__all__ = ["Dense", "Linear", "Runs", "Sparse", "Windows", "convolution", "fan", "linear", "packing_of", "windows"]
+__all__ = ["Dense", "Runs", "Sparse", "Windows", "convolution", "fan", "linear", "packing_of", "windows"]

@@ -37,6 +37,7 @@ from spikeport.backends.engine.columns import (
     M,
     N,
 )
+from spikeport.backends.engine.connections import NARROW
 from spikeport.backends.engine.frame import INLINE, OPTIONS, share
 from spikeport.backends.engine.neurons import STATES, plain_block
 from spikeport.backends.engine.vec import LANES, at, past, put, scalar, vfull, vload, vstore
@@ -45,7 +46,6 @@ from spikeport.backends.engine.vec import LANES, at, past, put, scalar, vfull, v
 DENSE_ABOVE = 0.7
 #: Most rows that are taken together.
 TOGETHER = 16
-NARROW = 16
 
 
 @njit(**INLINE)
@@ -197,7 +197,7 @@ def rows_together(stage, port, blocks, F, I, W, row, count, out, begin, end):
 
 
 @njit(**OPTIONS)
-def dense(stage, ports, F, I, U, L, W, WI, frame):
+def dense(stage, ports, F, I, L, W, WI, frame):
     """Sum a fully connected layer.
 
     A: W, weights; B: W, bias; C: whether the last block holds 16 neurons; H: pairs of blocks; J: F, 64 floats;

@@ -101,7 +101,7 @@ def events_of_words(stage, ports, F, I, U, L, W, WI, frame):
 
 
 @njit(**OPTIONS)
-def events_of_values(stage, ports, F, I, U, L, W, WI, frame):
+def events_of_values(stage, ports, F, I, U, L, WI, frame):
     """Make the stream of a port of values: all that are not zero, ascending.
 
     A: whether masks mark those; B: WI, packed position of each neuron.
@@ -143,7 +143,7 @@ def events_of_values(stage, ports, F, I, U, L, W, WI, frame):
 
 
 @njit(**OPTIONS)
-def values_of_words(stage, ports, F, I, U, L, W, WI, frame):
+def values_of_words(stage, ports, F, U, W, frame):
     """Write the values of a spiking port: its amplitude where it spikes, else 0."""
     port = past(ports, stage[SOURCE] * PORT_COLUMNS)
     samples, pitch, lead, first, last, _, _ = frame
@@ -160,7 +160,7 @@ def values_of_words(stage, ports, F, I, U, L, W, WI, frame):
 
 
 @njit(**OPTIONS)
-def count_values(stage, ports, F, I, U, L, W, WI, frame):
+def count_values(stage, ports, F, U, L, frame):
     """Count what a port without a stream emits: its non-zero values by neuron."""
     port = past(ports, stage[SOURCE] * PORT_COLUMNS)
     samples, pitch, lead, first, last, _, _ = frame

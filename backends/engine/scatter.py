@@ -28,7 +28,6 @@ from spikeport.backends.engine.columns import (
     J,
     K,
     M,
-    N,
 )
 from spikeport.backends.engine.dense import tally
 from spikeport.backends.engine.frame import INLINE, OPTIONS
@@ -85,7 +84,7 @@ def add_scaled_run(F, target, W, weights, length, value):
 
 
 @njit(**OPTIONS)
-def conv(stage, ports, F, I, U, L, W, WI, frame):
+def conv(stage, ports, F, I, L, W, WI, frame):
     """Sum a two-dimensional convolution into a feature map in packed order.
 
     Sums of a row are made in a map with a margin for what falls off the edges, then cut out. An event's weights are
@@ -124,7 +123,7 @@ def conv(stage, ports, F, I, U, L, W, WI, frame):
 
 
 @njit(**OPTIONS)
-def sparse(stage, ports, F, I, U, L, W, WI, frame):
+def sparse(stage, ports, F, I, L, W, WI, frame):
     """Sum a connection of few synapses.
 
     A: W, weights by presynaptic neuron; B: W, bias in whole blocks; C: WI, first synapse of each presynaptic neuron;
@@ -151,7 +150,7 @@ def sparse(stage, ports, F, I, U, L, W, WI, frame):
 
 
 @njit(**OPTIONS)
-def pool(stage, ports, F, I, U, L, W, WI, frame):
+def pool(stage, ports, F, I, WI, frame):
     """Sum or average windows.
 
     C: WI, first window of each input; D: WI, output of each window; E: elements of a window to divide by; 0 sums.
@@ -181,4 +180,4 @@ def pool(stage, ports, F, I, U, L, W, WI, frame):
                     vstore(F, out + b * LANES, vload(F, out + b * LANES, LANES) / area)
 
 
-__all__ = ["N", "conv", "pool", "sparse"]
+__all__ = ["conv", "pool", "sparse"]

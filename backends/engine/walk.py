@@ -39,6 +39,7 @@ from spikeport.backends.engine.columns import (
     GATHER,
     GROUP_COLUMNS,
     GROUPS,
+    HALT,
     INPUT_COLUMNS,
     LAG,
     LEAD,
@@ -96,9 +97,9 @@ sched_yield = types.ExternalFunction("sched_yield", types.int32())
 
 @njit(**OPTIONS)
 def wait(sync, target):
-    """Wait until the counter at `sync` has reached `target`; the sign to halt, a cache line behind it, ends all waiting."""
+    """Wait until the counter at `sync` has reached `target`; the sign to halt behind it ends all waiting."""
     looks = 0
-    while seen(sync) < target and seen(past(sync, 8)) == 0:
+    while seen(sync) < target and seen(past(sync, HALT)) == 0:
         looks += 1
         if looks >= PATIENCE:
             sched_yield()
@@ -123,7 +124,7 @@ def do(stage, ports, edges, F, I, U, L, W, WI, frame):
     if op == DENSE_NEURON:
         dense_neuron(stage, ports, F, I, U, L, W, WI, frame)
     elif op == DENSE:
-        dense(stage, ports, F, I, U, L, W, WI, frame)
+        dense(stage, ports, F, I, L, W, WI, frame)
     elif op == EVENTS_OF_WORDS:
         events_of_words(stage, ports, F, I, U, L, W, WI, frame)
     elif op == NEURON:
@@ -131,17 +132,17 @@ def do(stage, ports, edges, F, I, U, L, W, WI, frame):
     elif op == GATHER:
         gather(stage, ports, edges, F, WI, frame)
     elif op == CONV:
-        conv(stage, ports, F, I, U, L, W, WI, frame)
+        conv(stage, ports, F, I, L, W, WI, frame)
     elif op == POOL:
-        pool(stage, ports, F, I, U, L, W, WI, frame)
+        pool(stage, ports, F, I, WI, frame)
     elif op == SPARSE:
-        sparse(stage, ports, F, I, U, L, W, WI, frame)
+        sparse(stage, ports, F, I, L, W, WI, frame)
     elif op == EVENTS_OF_VALUES:
-        events_of_values(stage, ports, F, I, U, L, W, WI, frame)
+        events_of_values(stage, ports, F, I, U, L, WI, frame)
     elif op == VALUES_OF_WORDS:
-        values_of_words(stage, ports, F, I, U, L, W, WI, frame)
+        values_of_words(stage, ports, F, U, W, frame)
     elif op == COUNT_VALUES:
-        count_values(stage, ports, F, I, U, L, W, WI, frame)
+        count_values(stage, ports, F, U, L, frame)
     elif op == COUNT_SPIKES:
         count_spikes(stage, ports, F, U, L, W, frame)
     elif op == THRESHOLD:

@@ -1,4 +1,4 @@
-"""A workspace: the memory of one thread for one chunk of rows, and the tables with offsets into it."""
+"""A workspace: the memory for one chunk of rows, of one thread or several that share it, and tables of offsets into it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from spikeport.backends.engine.vec import LANES
 CHUNK_BYTES = 1 << 20
 #: Most rows and samples of a chunk.
 MOST_ROWS, MOST_SAMPLES = 4096, 16
-#: Place of the sign to halt, in a cache line of its own behind the counter of arrivals.
-HALT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +176,12 @@ class Workspace:
         self.sync[0] = 0
 
     def halt(self) -> None:
-        """End what is going on in this workspace: threads that wait for each other go on, and take nothing more."""
-        self.sync[HALT] = 1
+        """End what is going on here: no thread waits for another any more; each ends its stretch and takes no further one."""
+        self.sync[col.HALT] = 1
 
     def is_halted(self) -> bool:
         """Whether the run has been ended."""
-        return bool(self.sync[HALT])
+        return bool(self.sync[col.HALT])
 
     def counted(self) -> Array:
         """Return a copy of the counters of a run, those of all parts added up."""
