@@ -55,7 +55,7 @@ def check(
 
 def _verdict(model: str, target: str | None, found: CheckResult) -> str:
     count = {s: sum(d.severity == s for d in found.diagnostics) for s in ("error", "warning")}
-    tail = f"{count['error']} errors, {count['warning']} warnings" if any(count.values()) else "no findings"
+    tail = ", ".join(f"{n} {s}{'' if n == 1 else 's'}" for s, n in count.items()) if any(count.values()) else "no findings"
     if found.program is None:
         return f"{model}: not ok ({tail})"
     program = found.program
