@@ -73,7 +73,8 @@ def fan(op: Op, shape: Shape) -> tuple[Array | None, int]:
 
 
 def _bias(op: Op, size: int, dtype: Any) -> Array:
-    return np.broadcast_to(np.asarray(getattr(op, "bias", 0), dtype).reshape(-1), (size,)).astype(dtype)
+    # Adding 0 takes the sign from a zero: sums that nothing enters are +0, as where a weight times 0 was added.
+    return np.broadcast_to(np.asarray(getattr(op, "bias", 0), dtype).reshape(-1), (size,)) + np.dtype(dtype).type(0)
 
 
 def sparse_below(dense_bytes: int) -> float:
@@ -175,7 +176,7 @@ def convolution(op: Op, shape: Shape, output: Shape, dtype: Any) -> Runs:
     here = (x // op.stride[0] - low_x) * pitch + (y // op.stride[1] - low_y) * c_out + c // c_group * own
     bounds = np.array(cuts, np.int64)
     inputs = np.stack([here, (c * phases + phase) * block, bounds[phase, 0], bounds[phase, 1]], axis=1)
-    blank = np.tile(np.asarray(op.bias, dtype), (high_x - low_x) * (high_y - low_y))
+    blank = np.tile(_bias(op, c_out, dtype), (high_x - low_x) * (high_y - low_y))
     first = -low_x * pitch - low_y * c_out
     table = np.array(runs, np.int64).reshape(-1, 3)
     return Runs(weights, blank, inputs, table, output[1], output[2] * c_out, pitch, first)

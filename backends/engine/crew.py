@@ -40,7 +40,6 @@ class Crew:
         self._current_core = _core_finder()
         self._kept_off: int | None = None
         self._work: list[SimpleQueue[Any]] = [SimpleQueue() for _ in range(helpers)]
-        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._serve, args=(queue,), name=f"spikeport-engine-{i}", daemon=True)
             for i, queue in enumerate(self._work, start=1)
@@ -54,6 +53,8 @@ class Crew:
         Where one raises, *on_failure* is called, and the first exception is raised when all have ended.
         """
         self._spread()
+        # A queue of this run alone: what comes late from a run that was given up is nobody's.
+        done: SimpleQueue[BaseException | None] = SimpleQueue()
 
         def guarded(part: int) -> BaseException | None:
             try:
@@ -65,14 +66,14 @@ class Crew:
 
         try:
             for part in range(1, number):
-                self._work[part - 1].put((guarded, part))
+                self._work[part - 1].put((guarded, part, done))
             found = [guarded(0)]
         except BaseException:  # an interrupt between the work: nobody shall wait for this thread
             on_failure()
             raise
         while len(found) < number:
             try:
-                found.append(self._done.get())
+                found.append(done.get())
             except BaseException as error:  # an interrupt while we wait: let the others end before it goes on
                 on_failure()
                 found[0] = found[0] or error
@@ -101,6 +102,6 @@ class Crew:
 
     def _serve(self, queue: SimpleQueue[Any]) -> None:
         while (job := queue.get()) is not None:
-            guarded, part = job
-            self._done.put(guarded(part))
-            del guarded, job  # what the work holds is not kept until the next one
+            guarded, part, done = job
+            done.put(guarded(part))
+            del guarded, done, job  # what the work holds is not kept until the next one

@@ -61,15 +61,25 @@ class EngineExecutable(Executable):
         self._chunks: dict[tuple[int, int, int], Chunk] = {}
         self._habits: dict[int, Habit] = {}
         self._crew: Crew | None = None
-        self._lock = threading.Lock()
+        self._lock, self._process = threading.Lock(), os.getpid()
 
     def run(self, inputs: Mapping[str, Array], recording: Recording | None = None, seed: int = 0) -> Trace:
-        with self._lock:  # workspaces are shared by the runs
+        with self._alone():  # workspaces are shared by the runs
             self.require_open()
-            return self._run(inputs, recording or Recording())
+            try:
+                return self._run(inputs, recording or Recording())
+            except BaseException:
+                self._spaces.clear()  # a helper may still be under way in one of them
+                raise
+
+    def _alone(self) -> threading.Lock:
+        """Return the lock of the runs; after a fork a new one, since who held the old one is not here."""
+        if self._process != os.getpid():
+            self._lock, self._process = threading.Lock(), os.getpid()
+        return self._lock
 
     def close(self) -> None:
-        with self._lock:  # a run in another thread ends first: its helpers would not come back
+        with self._alone():  # a run in another thread ends first: its helpers would not come back
             super().close()
             self._books.clear()
             self._plans.clear()
@@ -86,6 +96,7 @@ class EngineExecutable(Executable):
         given = {p: _flat(x, plan.weights.dtype) for p, x in inputs.items()}
         table = np.array([(address(x), x.itemsize == 1, plan.inputs[p].index) for p, x in given.items()], np.int64)
         results = Results(book, samples, steps)
+        results.inputs = given  # the kernels read them by address: they live as long as what is written
         apart = self.network.profile.boundary == "reset"
         side_by_side = -(-samples // min(self.threads, max(1, samples))) if apart else 1
         size = (id(plan), side_by_side, steps)

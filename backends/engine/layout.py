@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeport.backends.engine.vec import LANES
+from spikeport.ir.diagnostics import Diagnostic, RunError
 
 Array = npt.NDArray[Any]
 
@@ -107,7 +108,19 @@ class Pool:
         self.size = 0
 
     def add(self, values: Array) -> int:
-        """Keep *values* and return their offset."""
+        """Keep *values* and return their offset.
+
+        Raises
+        ------
+        RunError
+            E802 where whole numbers do not fit the pool: a connection of more than 2^31 weights.
+        """
+        most = int(np.max(values)) if self.dtype.kind == "i" and values.size else 0
+        if most > np.iinfo(np.int32).max:
+            raise RunError(
+                Diagnostic("E802", "", f"a connection has {most:,} weights or more; the engine holds 2,147,483,647 of one",
+                           "split the layer")
+            )  # fmt: skip
         offset = self.size
         self.parts.append((offset, np.asarray(values, self.dtype).reshape(-1)))
         line = LINE // self.dtype.itemsize

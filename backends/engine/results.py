@@ -124,6 +124,7 @@ class Results:
 
     def __init__(self, book: Book, samples: int, steps: int) -> None:
         self.book, self.samples, self.steps = book, samples, steps
+        self.inputs: Mapping[str, Array] = {}
         self.arrays = [np.zeros((samples, steps, *v.shape), v.dtype) for v in book.views]
         self.by_step = np.zeros((len(book.late), samples, steps), np.int64)
         self.views = book.table.copy()

@@ -108,10 +108,12 @@ def wait(sync, target):
 
 @njit(**INLINE)
 def together(sync, target, parts):
-    """Wait for all parts; return the counter's next target."""
+    """Wait for all parts; return the counter's next target, or -1 where the run was halted: rows may be half done then."""
     if parts > 1:
         arrive(sync)
         wait(sync, target)
+        if seen(past(sync, HALT)) != 0:
+            return np.int64(-1)
     return target + parts
 
 
@@ -162,10 +164,14 @@ def stages_of(group, stages, ports, edges, F, I, U, L, W, WI, frame, sync, targe
             for n in range(group[0], group[1]):
                 do(past(stages, n * STAGE_COLUMNS), ports, edges, F, I, U, L, W, WI, one_step(frame, t))
                 target = together(sync, target, parts)
+                if target < 0:
+                    return target
     else:
         for n in range(group[0], group[1]):
             do(past(stages, n * STAGE_COLUMNS), ports, edges, F, I, U, L, W, WI, frame)
             target = together(sync, target, parts)
+            if target < 0:
+                return target
     return target
 
 
@@ -253,8 +259,12 @@ def _compiled(fingerprint: int):
             take_in(like, sources, inputs.shape[0], ports, sample, step, steps, F, I, L, frame)
             target = together(sync, target, parts)
             for g in range(desk[GROUPS]):
+                if target < 0:
+                    return
                 group = past(groups, g * GROUP_COLUMNS)
                 target = stages_of(group, stages, ports, edges, F, I, U, L, W, WI, frame, sync, target)
+            if target < 0:
+                return
             if steps:
                 show(like, shown, views.shape[0], ports, sample, step, steps, F, U, W, WI, frame)
                 if part == 0:
@@ -264,10 +274,12 @@ def _compiled(fingerprint: int):
                             for t in range(frame[4]):
                                 by_step[row, sample + s, step + t] = at(L, counts + t)
             target = together(sync, target, parts)
-            if lead:
+            if lead and target >= 0:
                 if part == 0:
                     carry(ports, desk[PORTS], F, I, U, L, frame)
                 target = together(sync, target, parts)
+            if target < 0:
+                return
 
     return walk
 

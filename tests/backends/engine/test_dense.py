@@ -91,3 +91,17 @@ def test_values_that_overflow_make_no_events_behind_the_last_neuron(n):
             expected.counts[path].events, expected.counts[path].synops,
         )  # fmt: skip
     assert found.counts["3"].events <= expected.counts["3"].events
+
+
+@pytest.mark.parametrize("x", [np.zeros((1, 4, 20)), np.ones((1, 4, 20))])
+def test_a_bias_of_minus_zero_gives_the_sign_of_the_reference(x):
+    """In the reference w*0 is added where no event is: the sum is +0, whether rows are taken by events or together."""
+    network = build_network(chain(Affine(np.zeros((20, 20)), np.full(20, -0.0)), lif(20), shape=(20,)), PROFILE)
+    recording = Recording(("0",))
+    ours, expected = (run(network, {"input": x}, recording) for run in (_run, run_reference))
+    assert not np.signbit(expected.out["0"]).any()
+    assert np.array_equal(np.signbit(ours.out["0"]), np.signbit(expected.out["0"]))
+
+
+def _run(network, inputs, recording):
+    return EngineExecutable(network, 1).run(inputs, recording)

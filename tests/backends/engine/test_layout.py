@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from spikeport.backends.engine.layout import (
     permutation,
 )  # fmt: skip
 from spikeport.backends.engine.vec import LANES
+from spikeport.ir.diagnostics import RunError
 
 PACKINGS = st.builds(Packing, st.integers(1, 9), st.integers(1, 9))
 
@@ -86,3 +88,8 @@ def test_aligned_begins_at_a_cache_line_with_zeros():
         assert found.size == size
         assert found.ctypes.data % LINE == 0
         assert not found.any()
+
+
+def test_numbers_that_do_not_fit_the_pool_are_refused():
+    with pytest.raises(RunError, match=r"E802: a connection has 2,147,483,648 weights or more"):
+        Pool(np.int32).add(np.array([0, 2**31]))
