@@ -125,7 +125,7 @@ def block_sum(stage, port, I, F, W, b, row, is_narrow):
 def my_blocks(stage, blocks, frame):
     """Return this thread's blocks, pairs kept together: first, behind the last pair, behind the last."""
     pairs = stage[H]
-    begin, end = share(pairs + blocks - 2 * pairs, frame)
+    begin, end = share(blocks - pairs, frame)
     begin_block = 2 * begin if begin <= pairs else begin + pairs
     end_block = 2 * end if end <= pairs else end + pairs
     return begin_block, min(end_block, 2 * pairs), end_block
@@ -145,16 +145,19 @@ def is_dense(stage, port, I, frame):
 
 
 @njit(**INLINE)
+def amount(port, F, source, e):
+    """Return the value of the event `e` of a row."""
+    return at(F, port[AMOUNT] + source * port[CAP] + e) if port[AMOUNT] >= 0 else scalar(F, 1)
+
+
+@njit(**INLINE)
 def spread(port, I, F, source, into):
     """Write the events of a row as values of all neurons."""
     for j in range(port[N]):
         put(F, into + j, scalar(F, 0))
     start = port[IDX] + source * port[CAP]
     for e in range(np.int64(at(I, port[COUNT] + source))):
-        value = scalar(F, 1)
-        if port[AMOUNT] >= 0:
-            value = at(F, port[AMOUNT] + source * port[CAP] + e)
-        put(F, into + np.int64(at(I, start + e)), value)
+        put(F, into + np.int64(at(I, start + e)), amount(port, F, source, e))
 
 
 @njit(**OPTIONS)

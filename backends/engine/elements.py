@@ -67,8 +67,7 @@ def gather(stage, ports, edges, F, WI, frame):
 def neuron(stage, ports, F, U, W, frame):
     """Step neurons on finished inputs.
 
-    A: W, parameters; B: F, state; C: flags; D: reset; E: most spikes a step (0: no bound), or -1 for LIF and IF of the
-    plainest kind.
+    A: W, parameters; B: F, state; C: flags; D: reset; E: most spikes a step, or -1 for LIF and IF of the plainest kind.
     """
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last, _, _ = frame

@@ -95,17 +95,17 @@ class EngineExecutable(Executable):
         plan = book.plan
         given = {p: _flat(x, plan.weights.dtype) for p, x in inputs.items()}
         table = np.array([(address(x), x.itemsize == 1, plan.inputs[p].index) for p, x in given.items()], np.int64)
-        results = Results(book, samples, steps)
-        results.inputs = given  # the kernels read them by address: they live as long as what is written
+        results = Results(book, samples, steps, given)
         apart = self.network.profile.boundary == "reset"
-        side_by_side = -(-samples // min(self.threads, max(1, samples))) if apart else 1
+        threads = min(self.threads, max(1, samples))
+        side_by_side = -(-samples // threads) if apart else 1
         size = (id(plan), side_by_side, steps)
         if size not in self._chunks:
             self._chunks[size] = chunk_size(plan, side_by_side, steps, plan.weights.dtype.itemsize, self.rows)
         chunk = self._chunks[size]
         is_course = samples == 1 or not apart
         habit = self._habits.get(id(plan)) or self._habits.setdefault(id(plan), Habit(self.threads, self.worth_sharing_s))
-        spaces = self._workspaces(plan, chunk, *((1, habit.threads) if is_course else (min(self.threads, max(1, samples)), 1)))
+        spaces = self._workspaces(plan, chunk, *((1, habit.threads) if is_course else (threads, 1)))
         for space in spaces:
             space.reset()
         habit.most = 1

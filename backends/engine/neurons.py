@@ -118,13 +118,12 @@ def count_down(word, awake, params, state, width, column):
 
 @njit(**INLINE)
 def multiple(v, word, threshold, one, most):
-    """Return how often each neuron of `word` spikes: the quotient by the threshold, truncated, at most `most` (0: no bound)."""
+    """Return how often each neuron of `word` spikes: the quotient by the threshold, truncated, at most `most`."""
     count = vselect(word, one, one - one)
     if vge(v, threshold + threshold) != 0:  # below twice the threshold the quotient truncates to 1
         count = vselect(word, vtrunc(v / threshold), one - one)
-        if most > 0:
-            bound = vfull(most, LANES)
-            count = vselect(vgt(count, bound), bound, count)
+        bound = vfull(most, LANES)
+        count = vselect(vgt(count, bound), bound, count)
     return count
 
 

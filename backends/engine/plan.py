@@ -188,10 +188,10 @@ class _Planner:
         self._stage(col.GATHER, port, port, A=begin, B=len(self.edges))
 
     def _stream(self, port: Port) -> None:
-        if port.values and (not port.words or port.trace_is_values or self.ports.several(port.path)):
+        if not port.from_masks:
             where = -1 if port.packing is None else self.WI.add(_inverse(port.packing))
             # An amplitude may be so small that a spike's value is 0.
-            marked = self.ports.several(port.path) and port.amplitude < 0
+            marked = port.several and port.amplitude < 0
             self._stage(col.EVENTS_OF_VALUES, port, port, A=int(marked), B=where)
             return
         model = self.network.models.get(port.path)
@@ -205,8 +205,8 @@ class _Planner:
             self._work(path, fused)
         port = self.ports.of[fused or path]
         if self.graph[port.path].op.is_spiking:
-            self._stage(col.COUNT_SPIKES, port, port, A=int(self.ports.several(port.path)))
-        if port.words and port.values and not port.trace_is_values and not self.ports.several(port.path):
+            self._stage(col.COUNT_SPIKES, port, port, A=int(port.several))
+        if port.from_masks and port.values:
             self._stage(col.VALUES_OF_WORDS, port, port)
         if port.stream and type(op) is not Input:
             self._stream(port)

@@ -32,6 +32,8 @@ class Port:
         Their order; None is the canonical one.
     words, values, stream : bool
         Forms that are made: masks of spikes, values, a stream of events.
+    several : bool
+        Whether a neuron may spike several times in a step.
     amounts : bool
         Whether events may have other values than 1.
     trace, trace_is_values : bool
@@ -50,6 +52,7 @@ class Port:
     words: bool = False
     values: bool = False
     stream: bool = False
+    several: bool = False
     amounts: bool = True
     trace: bool = False
     trace_is_values: bool = False
@@ -58,6 +61,11 @@ class Port:
     channel: int = -1
     amplitude: int = -1
     index: int = -1
+
+    @property
+    def from_masks(self) -> bool:
+        """Whether the masks say all that leaves the node: a spike, or none."""
+        return self.words and not self.several and not self.trace_is_values
 
     @property
     def blocks(self) -> int:
@@ -87,11 +95,6 @@ class Ports:
         self.sums: dict[str, Port] = {}  # in front of nodes with several edges
         self.populations: dict[str, Population] = {}
         self._make(W, WI, state)
-
-    def several(self, path: str) -> bool:
-        """Whether a neuron of *path* may spike several times in a step."""
-        model = self.network.models.get(path)
-        return model is not None and model.reset == "multi_subtract"
 
     def is_alias(self, path: str) -> bool:
         """Whether *path* only hands on what one edge brings."""
@@ -136,10 +139,10 @@ class Ports:
             if model is not None:
                 self.populations[path] = population(model, port.packing, W.dtype)
                 port.words = True
-                several = model.reset == "multi_subtract"
+                port.several = model.reset == "multi_subtract"
                 integrates = model.threshold is None
-                port.values = several or integrates
-                port.amounts = several or integrates or model.amplitude is not None
+                port.values = port.several or integrates
+                port.amounts = port.values or model.amplitude is not None
                 port.trace_is_values = integrates
                 port.trace = integrates or state
                 if model.amplitude is not None:

@@ -67,15 +67,12 @@ class Book:
 
         def view(group: str, path: str) -> View:
             port, behind = plan.where(path)
-            model = network.models.get(port.path)
-            several = model is not None and model.reset == "multi_subtract"
-            from_masks = port.words and not several and not port.trace_is_values
             if group == "v":
                 return View(group, path, port, MEMBRANES, 0, shapes[path], plan.weights.dtype)
             if group == "spikes":
-                late = 0 if model is None else model.output_delay
-                return View(group, path, port, SPIKES if from_masks else COUNTS, late, shapes[path], np.int32)
-            return View(group, path, port, AMPLITUDES if from_masks else NUMBERS, behind, shapes[path], plan.weights.dtype)
+                late = network.models[port.path].output_delay if port.path in network.models else 0
+                return View(group, path, port, SPIKES if port.from_masks else COUNTS, late, shapes[path], np.int32)
+            return View(group, path, port, AMPLITUDES if port.from_masks else NUMBERS, behind, shapes[path], plan.weights.dtype)
 
         shown = dict.fromkeys((*graph.outputs, *(p for p in chosen if p not in graph.spiking)))
         watched = [p for p in dict.fromkeys((*chosen, *graph.spiking)) if p in network.models] if recording.state else []
@@ -119,12 +116,13 @@ class WhenAsked(Mapping[str, Any]):
 class Results:
     """Arrays of a run: each thread writes the rows of its own samples.
 
-    ``views`` and ``late`` are the tables that ``walk`` wants; see ``columns``.
+    ``views`` and ``late`` are the tables that ``walk`` wants; see ``columns``. The inputs are kept beside them: kernels read
+    them by address, so they must live as long as what is written.
     """
 
-    def __init__(self, book: Book, samples: int, steps: int) -> None:
+    def __init__(self, book: Book, samples: int, steps: int, inputs: Mapping[str, Array]) -> None:
         self.book, self.samples, self.steps = book, samples, steps
-        self.inputs: Mapping[str, Array] = {}
+        self.inputs = inputs
         self.arrays = [np.zeros((samples, steps, *v.shape), v.dtype) for v in book.views]
         self.by_step = np.zeros((len(book.late), samples, steps), np.int64)
         self.views = book.table.copy()

@@ -29,7 +29,7 @@ from spikeport.backends.engine.columns import (
     K,
     M,
 )
-from spikeport.backends.engine.dense import tally
+from spikeport.backends.engine.dense import amount, tally
 from spikeport.backends.engine.frame import INLINE, OPTIONS
 from spikeport.backends.engine.vec import LANES, at, past, put, scalar, vfull, vload, vstore
 
@@ -116,7 +116,7 @@ def conv(stage, ports, F, I, L, W, WI, frame):
                     if unit:
                         add_run(F, to, W, of, length)
                     else:
-                        add_scaled_run(F, to, W, of, length, at(F, port[AMOUNT] + source * port[CAP] + e))
+                        add_scaled_run(F, to, W, of, length, amount(port, F, source, e))
             out = target[VALUES] + row * target[BLOCKS] * LANES
             for i in range(stage[H]):
                 copy(F, size + stage[M] + i * stage[K], F, out + i * stage[J], stage[J])
@@ -140,9 +140,7 @@ def sparse(stage, ports, F, I, L, W, WI, frame):
             source = row - stage[DELAY]
             start = port[IDX] + source * port[CAP]
             for e in range(np.int64(at(I, port[COUNT] + source))):
-                value = scalar(F, 1)
-                if port[AMOUNT] >= 0:
-                    value = at(F, port[AMOUNT] + source * port[CAP] + e)
+                value = amount(port, F, source, e)
                 j = stage[C] + np.int64(at(I, start + e))
                 for k in range(np.int64(at(WI, j)), np.int64(at(WI, j + 1))):
                     to = out + np.int64(at(WI, stage[D] + k))
@@ -167,9 +165,7 @@ def pool(stage, ports, F, I, WI, frame):
             source = row - stage[DELAY]
             start = port[IDX] + source * port[CAP]
             for e in range(np.int64(at(I, port[COUNT] + source))):
-                value = scalar(F, 1)
-                if port[AMOUNT] >= 0:
-                    value = at(F, port[AMOUNT] + source * port[CAP] + e)
+                value = amount(port, F, source, e)
                 j = stage[C] + np.int64(at(I, start + e))
                 for k in range(np.int64(at(WI, j)), np.int64(at(WI, j + 1))):
                     to = out + np.int64(at(WI, stage[D] + k))

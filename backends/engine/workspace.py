@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeport.backends.engine import columns as col
-from spikeport.backends.engine.layout import Array, Room, aligned
+from spikeport.backends.engine.layout import Array, Room, address, aligned
 from spikeport.backends.engine.plan import Floats, Plan
 from spikeport.backends.engine.ports import Port
 from spikeport.backends.engine.vec import LANES
@@ -65,6 +65,7 @@ class Workspace:
         self.counters = self._rooms["L"].size
         self._rooms["L"].take(self.counters * (parts - 1))
         self._by_step = self._rooms["L"].take(self._rows * len(plan.by_step))
+        self._row_of = {key: self._by_step + i * self._rows for i, key in enumerate(plan.by_step)}
         tables = [(self._port_table(), self._stage_table())]
         tables += [self._own(tables[0], part) for part in range(1, parts)]
         rooms = self._rooms
@@ -77,10 +78,9 @@ class Workspace:
 
     def _port_table(self) -> Array:
         table = np.full((len(self.plan.ports), col.PORT_COLUMNS), -1, np.int64)
-        by_step = {key: self._by_step + i * self._rows for i, key in enumerate(self.plan.by_step)}
         for row, port in zip(table, self.plan.ports, strict=True):
             self._place(row, port)
-            row[col.EMITTED] = by_step.get((port.path, "spikes"), -1)
+            row[col.EMITTED] = self._row_of.get((port.path, "spikes"), -1)
         return table
 
     def _place(self, row: Array, port: Port) -> None:
@@ -113,14 +113,13 @@ class Workspace:
 
     def _stage_table(self) -> Array:
         table = np.full((len(self.plan.stages), col.STAGE_COLUMNS), -1, np.int64)
-        by_step = {key: self._by_step + i * self._rows for i, key in enumerate(self.plan.by_step)}
         for row, stage in zip(table, self.plan.stages, strict=True):
             row[[col.OP, col.SOURCE, col.TARGET, col.DELAY]] = stage.op, stage.source.index, stage.target.index, stage.delay
             row[col.FAN_ALL] = 0
             for column, value in stage.fields.items():
                 row[column] = self._floats(value) if isinstance(value, Floats) else value
             if stage.counted is not None:
-                row[col.SYNOPS], row[col.TALLY] = by_step[stage.counted, "synops"], self.tallies[stage.counted]
+                row[col.SYNOPS], row[col.TALLY] = self._row_of[stage.counted, "synops"], self.tallies[stage.counted]
         return table
 
     def _floats(self, need: Floats) -> int:
@@ -158,7 +157,7 @@ class Workspace:
             (col.AT_WI, plan.indices), (col.AT_STAGES, stages), (col.AT_GROUPS, plan.groups), (col.AT_PORTS, ports),
             (col.AT_EDGES, plan.edges), (col.AT_STATES, states), (col.AT_SYNC, self.sync),
         ):  # fmt: skip
-            desk[column] = array.ctypes.data
+            desk[column] = address(array)
         for column, number in (
             (col.GROUPS, len(plan.groups)), (col.PORTS, len(ports)), (col.STATES, len(states)), (col.PITCH, self.pitch),
             (col.LEAD, plan.lead), (col.CHUNK, self.chunk.steps), (col.ROOM, self.chunk.samples), (col.BY_STEP, self._by_step),
