@@ -109,6 +109,7 @@ def conv(stage, ports, F, I, L, W, WI, frame):
                 about = stage[D] + 4 * np.int64(at(I, start + e))
                 here = size + np.int64(at(WI, about))
                 weights = stage[A] + np.int64(at(WI, about + 1))
+                value = amount(port, F, source, e)
                 for r in range(np.int64(at(WI, about + 2)), np.int64(at(WI, about + 3))):
                     run = stage[E] + 3 * r
                     to, of = here + np.int64(at(WI, run)), weights + np.int64(at(WI, run + 1))
@@ -116,7 +117,7 @@ def conv(stage, ports, F, I, L, W, WI, frame):
                     if unit:
                         add_run(F, to, W, of, length)
                     else:
-                        add_scaled_run(F, to, W, of, length, amount(port, F, source, e))
+                        add_scaled_run(F, to, W, of, length, value)
             out = target[VALUES] + row * target[BLOCKS] * LANES
             for i in range(stage[H]):
                 copy(F, size + stage[M] + i * stage[K], F, out + i * stage[J], stage[J])
