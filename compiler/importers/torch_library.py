@@ -2,6 +2,9 @@
 
 The shared part (``torch_trace``, ``torch_build``, ``torch_layers``) knows containers, plain layers, forwards and time
 loops; a library's file knows its neuron classes. A new library is a file with a ``LIBRARY`` and a line in ``HOMES``.
+
+Libraries differ in what stands in front of a layer's own axes, its *lead*: one step is ``(batch, ...)``; some layers take
+all steps at once, as ``(batch, time, ...)``, ``(time, batch, ...)``, or both axes merged into one.
 """
 
 from __future__ import annotations
@@ -19,7 +22,19 @@ from spikeport.ir.ops import Array, Neuron, Op, Shape
 from spikeport.ir.profile import Profile
 
 #: Top-level package of a neuron's class -> our file that reads it.
-HOMES = {"snntorch": "spikeport.compiler.importers.snntorch"}
+HOMES = {
+    "snntorch": "spikeport.compiler.importers.snntorch",
+    "sinabs": "spikeport.compiler.importers.sinabs",
+    "norse": "spikeport.compiler.importers.norse",
+    "spikingjelly": "spikeport.compiler.importers.spikingjelly",
+}
+
+#: Axes in front of a layer's own: names out of ``batch``, ``time`` and ``all`` (batch and time merged).
+Lead = tuple[str, ...]
+STEP: Lead = ("batch",)
+MERGED: Lead = ("all",)
+BATCH_FIRST: Lead = ("batch", "time")
+TIME_FIRST: Lead = ("time", "batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +52,59 @@ class NeuronReading:
     membrane : Neuron or None
         The integrator that the membrane is where the neuron never resets: it can stand for the neuron where a
         network reads the membrane instead of the spikes.
+    feedback_name : str
+        What the module calls its recurrent connection: the node is ``PATH.NAME``.
+    feedback_delay : int or None
+        Steps until a spike is back; None is the profile's ``feedback``.
+    front : (str, Op) or None
+        Name and op of a connection that the module applies to its input before the neuron (Norse's recurrent cells hold
+        their input weights): the node is ``PATH.NAME``.
+    wait : int
+        Steps that everything waits in front of the neuron.
     """
 
     op: Neuron
     fields: Mapping[str, Any]
     feedback: Op | None = None
     membrane: Neuron | None = None
+    feedback_name: str = "recurrent"
+    feedback_delay: int | None = None
+    front: tuple[str, Op] | None = None
+    wait: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A library's own layer without state.
+
+    Parameters
+    ----------
+    build : (module, path, shape) -> (Op or None, shape)
+        Its op for an input of *shape* (without the lead) and the shape that it gives; None passes its input on.
+    lead : tuple of str or None
+        What it takes in front of its own axes; None is any lead of one axis, as PyTorch's layers take it.
+    gives : tuple of str or None
+        The lead that it gives; None is the same.
+    refusals : (module, path) -> list of Diagnostic
+        Why it cannot be imported; empty where it can.
+    """
+
+    build: Callable[[Any, str, Shape], tuple[Op | None, Shape]]
+    lead: Lead | None = None
+    gives: Lead | None = None
+    refusals: Callable[[Any, str], list[Diagnostic]] = lambda module, path: []
+
+
+def _step(module: Any) -> Lead:
+    return STEP
+
+
+def _none(module: Any) -> None:
+    return None
+
+
+def _nothing(module: Any) -> None:
+    """Do nothing: the default of ``Library.reset``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +116,8 @@ class Library:
     name : str
         The library's package.
     owns : (module) -> bool
-        Whether the module is one of its layers, so that tracing stops there.
+        Whether the module is one of its neurons (or a layer with state that is refused), so that tracing stops there. Not
+        its containers, nor the layers that ``plain`` knows.
     refusals : (module, path) -> list of Diagnostic
         Why it cannot be imported, by name; empty where it can.
     state_arguments : (module) -> tuple of str
@@ -67,6 +130,15 @@ class Library:
         Its parameters for a population of *shape*.
     profile : (graph, readings) -> Profile
         Execution profile of a graph whose neurons have these readings by path.
+    lead : (module) -> tuple of str
+        What a call of the neuron takes in front of the population's axes.
+    plain : (module) -> Plain or None
+        A layer of the library without state; None for all others.
+    inside : (module) -> function or None
+        For a container whose forward cannot be traced as it stands: a function ``(module, *args, **kwargs)`` that does the
+        same in terms of ``torch_trace.one_step``, ``all_steps`` and ``previous``, to be traced in its place.
+    reset : (module) -> None
+        Forget the state of the neuron *module*, in place.
     """
 
     name: str
@@ -77,16 +149,43 @@ class Library:
     input_shape: Callable[[Any], Shape | None]
     read: Callable[[Any, str, Shape], NeuronReading]
     profile: Callable[[Graph, Mapping[str, NeuronReading]], Profile]
+    lead: Callable[[Any], Lead] = _step
+    plain: Callable[[Any], Plain | None] = _none
+    inside: Callable[[Any], Callable[..., Any] | None] = _none
+    reset: Callable[[Any], None] = _nothing
 
 
-def library_of(module: Any) -> Library | None:
-    """Return the library that *module* is a neuron of (its class or one that it derives from), or None."""
+def home_of(module: Any) -> Library | None:
+    """Return the library whose package the class of *module*, or one that it derives from, is in; None outside of all."""
     for cls in type(module).__mro__:
         home = HOMES.get(cls.__module__.partition(".")[0])
         if home is not None:
             library: Library = importlib.import_module(home).LIBRARY
-            return library if library.owns(module) else None
+            return library
     return None
+
+
+def library_of(module: Any) -> Library | None:
+    """Return the library that *module* is a neuron of (its class or one that it derives from), or None."""
+    library = home_of(module)
+    return library if library is not None and library.owns(module) else None
+
+
+def plain_of(module: Any) -> Plain | None:
+    """Return what a library says of *module* as a layer of its own without state, or None."""
+    library = home_of(module)
+    return None if library is None else library.plain(module)
+
+
+def with_own_fields(base: Profile, graph: Graph, readings: Mapping[str, NeuronReading]) -> Profile:
+    """Return *base* with an override for every field in which a neuron's reading differs from it."""
+    done = base
+    for path, reading in sorted(readings.items()):
+        own = base.at(path, graph[path].op.kind)
+        fields = {name: value for name, value in reading.fields.items() if getattr(own, name) != value}
+        if fields:
+            done = done.with_overrides(path, **fields)
+    return done
 
 
 def class_name(module: Any) -> str:
