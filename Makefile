@@ -71,15 +71,16 @@ clean: ## remove builds, caches and links; keep .venv
 distclean: clean ## clean, and remove .venv
 	rm -rf $(VENV)
 
-# The last pip line: sinabs pins an old nir and norse wants torchvision, both needlessly; benchmarks and their
-# importers' tests use them. It fails aloud, like the rest, and a failed install leaves no stamp.
+# The last pip line, --no-deps: sinabs pins an old nir, norse wants torchvision, spikingjelly wants torchvision, torchaudio,
+# tensorboard and more, all needlessly; what they do import is in the extra `bench`. Benchmarks and their importers'
+# tests use them. It fails aloud, like the rest, and a failed install leaves no stamp.
 $(STAMP): setup.cfg constraints.txt Makefile $(if $(MOVED),again)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 11) or sys.exit("spikeport needs Python 3.11 or later, and $(PYTHON) is %d.%d: make PYTHON=..." % v)'
 	@rm -f $@
 	$(if $(MOVED),rm -rf $(VENV))
 	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install -c constraints.txt -e ".[$(EXTRAS)]"
-	$(VENV)/bin/python -m pip install --no-deps --ignore-requires-python sinabs==3.1.3 norse==1.1.0
+	$(VENV)/bin/python -m pip install --no-deps --ignore-requires-python sinabs==3.1.3 norse==1.1.0 spikingjelly==2.0.0
 	@printf '%s' "$(CURDIR)" > $@
 
 again:
