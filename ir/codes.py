@@ -77,6 +77,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E017", "the size of a population has two readings",
      "Its parameters are single numbers, and the only shape around may count neurons or time steps. Write the "
      "parameters with the population's full shape."),
+    ("E018", "edges that name no node, or a missing Output",
+     "Older exporters name nodes by number, or a group of nodes by its prefix, or leave the Output out. The only reading "
+     "was taken: check that the layers follow each other as they should."),
     ("E020", "a layer that has no counterpart",
      "The module contains a class that a spiking graph cannot express. Replace it by a supported layer, or fold it "
      "before import."),
@@ -107,12 +110,34 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "Hooks are code that runs beside a layer's forward, and may change its values; the import does not see them. Remove "
      "those that change values. Hooks that only record are harmless."),
     ("E030", "a layer of a library whose modules are not imported yet",
-     "snnTorch modules are read as they are. For another library, write the network to a .nir with the library's own exporter "
-     "and state what the file leaves open: --profile norse, spikingjelly, or sinabs,dt=1 (sinabs counts time constants in "
-     "steps; with norm_input=True add gain=nir)."),
+     "Modules of snnTorch, sinabs, Norse and SpikingJelly are read; Rockpool's are not. Write the network to a .nir file with "
+     "its own exporter and state what the file leaves open: --profile rockpool."),
     ("E031", "a state outside of the neurons",
-     "The forward computes with what its last call left in the module (self.trace = ...), which no node holds. Values that are "
-     "only kept (statistics, recordings) are ignored; feedback of spikes is a recurrent layer."),
+     "The forward computes with what its last call left in the module (self.trace = ...). A signal of the step before, used "
+     "as such (self.last = spikes), is a recurrent connection and is imported where the first call is like the later ones with "
+     "zeros in its place; a value that depends on itself (a running mean) is a state that no node holds."),
+    ("E032", "a layer that is given other axes than it takes",
+     "Some layers take one step, (batch, ...), others all steps: (batch, time, ...) in sinabs, (time, batch, ...) in Norse's "
+     "layers and SpikingJelly's step_mode='m', or both axes merged (sinabs' Squeeze layers, PyTorch's convolutions). The error "
+     "says what this one takes and what reaches it; a wrapper in front is missing, or a step_mode."),
+    ("E040", "a file in the dialect of a library",
+     "Each library's exporter leaves marks in a .nir file (which parameters follow from which, how nodes are called). The "
+     "message says by what it was recognised, or that --dialect states it, and which profile that gives. A given --profile "
+     "always wins."),
+    ("E041", "an unknown dialect",
+     "Files are read in the dialects snntorch, sinabs, norse, spikingjelly, rockpool, spyx and lava-dl, written "
+     "NAME[:RESET][,field=value]; models are exported for a part of them. For all others state the profile."),
+    ("E042", "a dialect that the file contradicts",
+     "A dialect mends what one library's exporter writes wrongly; on the file of another it would break what is right. Leave "
+     "--dialect out, or state the profile alone (--profile) to run the plain equations of the file."),
+    ("E044", "what an exporter wrote wrongly was mended",
+     "Some exporters exchange or scale time constants, transpose weights, or connect recurrent layers wrongly. The message "
+     "says what the file has and what was taken."),
+    ("E046", "what an exporter leaves out",
+     "The library's exporter drops this without a word, so no file tells whether the module has it. Where it has, import the "
+     "module itself, or add it by hand."),
+    ("E047", "a dialect where none is needed",
+     "Files of spikeport, compiled programs and modules say what they mean. Leave --dialect out."),
     ("E080", "your model function raised an error",
      "FILE.py:FUNCTION runs your own code, and it failed; the message has the exception and the line. Try it alone: "
      "python -c 'import FILE; FILE.FUNCTION()'."),
@@ -192,6 +217,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "reset_when=at_crossing holds where the membrane within a step is known: LIF under scheme=exponential and IF, without a "
      "refractory period, reset to a value or by subtraction. Elsewhere reset at the end of the step: "
      "@PATH:reset_when=after_spike."),
+    ("E338", "a dialect leaves something open",
+     "The file comes from a known library, whose files do not show all that changes the spikes (the reset kind, mostly). "
+     "State what the message lists behind the dialect's name, --dialect snntorch:zero, or all of it with --profile."),
     ("E401", "a layer that cannot be split to fit",
      "Even the smallest piece of a layer exceeds a limit of a core. The message has the need and the limit: make the "
      "layer narrower, its fan-in smaller, or choose another target."),
@@ -225,6 +253,21 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E522", "a layer that stays beside the chip",
      "A core holds neurons and the synapses into them. Weights that no neuron follows are computed by the host, and are in "
      "no limit and no price. Put an LI (or a spiking neuron) behind them to have them on the chip."),
+    ("E580", "a construct that a library's importer does not read correctly",
+     "The file would be another network there. The message has the layer, why, and what to do; --dialect spikeport writes "
+     "a file that loses nothing."),
+    ("E581", "an exported file that came back different",
+     "It was imported by the library itself and run beside the model, and the outputs differ, or the importer failed. "
+     "Nothing was written."),
+    ("E582", "an export that was not checked",
+     "The library is not installed here, so its importer could not be tried on the file. Install it and export again."),
+    ("E583", "an export that was checked",
+     "The file was imported by the library itself and run beside the model on random input; the message has the counts."),
+    ("E584", "a library for which nothing is exported",
+     "Its importer is known not to read any file correctly, or was not tried. Export in another dialect, or with --dialect "
+     "spikeport."),
+    ("E585", "a layer was written differently for a library",
+     "Its importer reads this form, and the spikes are the same. Nothing to do."),
     ("E590", "a graph that NIR cannot write",
      "A path or a parameter has no form in NIR or HDF5. Rename the node or give full shapes."),
     ("E600", "a command line that cannot be understood",

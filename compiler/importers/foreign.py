@@ -13,9 +13,6 @@ from spikeport.ir.diagnostics import Diagnostic
 
 #: Package -> (what writes a .nir with it, profile that the file then has).
 EXPORTERS = {
-    "sinabs": ("sinabs.to_nir", "sinabs,dt=1"),  # it counts time constants in steps
-    "norse": ("norse.torch.to_nir", "norse"),
-    "spikingjelly": ("spikingjelly.activation_based.nir_exchange.export_to_nir", "spikingjelly"),
     "rockpool": ("rockpool.nn.modules.to_nir", "rockpool"),
 }
 

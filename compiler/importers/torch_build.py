@@ -1,21 +1,26 @@
-"""From one time step to a graph: a node for each layer, sums as edges in the order of the module's own additions."""
+"""From one time step to a graph: a node for each layer, sums as edges in the order of the module's own additions.
+
+Every signal is known with its axes, those in front included (``torch_call.Sized``): a layer that is given steps where it
+takes samples is refused. In the graph they leave no trace: a node sees one step of one sample.
+"""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from torch import nn
 
-from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Layer, Zero, children
-from spikeport.compiler.importers.torch_layers import CONNECTIONS, LAYERS, NORMS, Built, average, flatten, fold_norm
-from spikeport.compiler.importers.torch_library import NeuronReading, class_name, library_of, refusal
+from spikeport.compiler.importers.torch_call import Sized, call, flatten_behind, wrong_lead
+from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Late, Layer, Part, Zero, children
+from spikeport.compiler.importers.torch_layers import ANY_LEAD, CONNECTIONS, LAYERS, MAX_POOLS, NORMS, fold_norm, max_pool
+from spikeport.compiler.importers.torch_library import STEP, Lead, NeuronReading, class_name, library_of, plain_of, refusal
 from spikeport.compiler.importers.torch_step import Step
 from spikeport.ir.graph import Edge, Node
-from spikeport.ir.ops import Conv1d, Conv2d, Input, Linear, Op, Output, Scale, Shape
+from spikeport.ir.ops import Conv1d, Conv2d, Input, Linear, Op, Output, Scale, Shape, SumPool2d, Threshold
 
 #: A source and the steps that its spikes wait: an edge without its target.
 Term = tuple[str, int | None]
@@ -33,17 +38,20 @@ class Builder:
         What it computes.
     input_shapes : Mapping[str, tuple of int]
         Shapes of the forward's arguments, without batch and time.
+    lead : tuple of str
+        What stands in front of these where an argument is taken whole.
     """
 
     root: Any
     step: Step
     input_shapes: Mapping[str, Shape]
+    lead: Lead = STEP
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
     readings: dict[str, NeuronReading] = field(default_factory=dict)
-    _shapes: dict[Expr, Shape] = field(default_factory=dict)
+    _sized: dict[Expr, Sized] = field(default_factory=dict)
     _terms: dict[Expr, tuple[Term, ...]] = field(default_factory=dict)
-    _ops: dict[Expr, Built] = field(default_factory=dict)
+    _ops: dict[Expr, tuple[Op | None, Sized]] = field(default_factory=dict)
     _open: set[str] = field(default_factory=set)
     _users: Counter[Expr] = field(default_factory=Counter)
     _membranes: frozenset[str] = frozenset()
@@ -55,7 +63,7 @@ class Builder:
         Raises
         ------
         ImportModelError
-            E021, E023, E026 or E027 for what cannot be said or does not fit.
+            E021, E023, E026 or E027 for what cannot be said or does not fit; E032 where a layer takes another lead.
         """
         seen: set[Expr] = set()
         frontier = [*self.step.neurons.values(), *self.step.outputs]
@@ -74,12 +82,12 @@ class Builder:
         for path in self.step.neurons:
             self._neuron(path)
         for path, expr in self.step.neurons.items():
-            self._connect(self.terms(expr), path)
+            self._feed(path, self.terms(expr))
             self._feed_back(path)
         for number, expr in enumerate(self.step.outputs):
             path = "output" if len(self.step.outputs) == 1 else f"output_{number}"
             path = self._free(path)
-            self._node(path, Output(self._known(expr)), "")
+            self._node(path, Output(self._known(expr).shape), "")
             self._connect(self.terms(expr), path)
 
     def _read_membranes(self, seen: set[Expr]) -> frozenset[str]:
@@ -98,22 +106,25 @@ class Builder:
                 )  # fmt: skip
         return frozenset(path for path, used in roles.items() if used == {"mem"})
 
-    def _neuron(self, path: str) -> Shape | None:
-        """Read the neuron at *path* once its shape is known; return the shape, None inside a loop of shapes."""
-        if path in self.readings:
-            return self.readings[path].op.shape
-        if path in self._open:
-            return None
-        self._open.add(path)
-        shape = self.shape(self.step.neurons[path])
-        self._open.discard(path)
-        if shape is None:
-            return None
+    def _neuron(self, path: str) -> Sized | None:
+        """Read the neuron at *path* once its shape is known; return its axes, None inside a loop of shapes."""
         module = self.root.get_submodule(path)
         library = library_of(module)
         if library is None:  # tracing made it a neuron
             raise TypeError(path)
-        reading = library.read(module, path, shape)
+        lead = library.lead(module)
+        if path in self.readings:
+            return Sized(lead, self.readings[path].op.shape)
+        if path in self._open:
+            return None
+        self._open.add(path)
+        entered = self.sized(self.step.neurons[path])
+        self._open.discard(path)
+        if entered is None:
+            return None
+        if entered.lead != lead:
+            raise wrong_lead(path, f"this {class_name(module)}", entered, lead)
+        reading = library.read(module, path, entered.shape)
         op: Op = reading.op
         if path in self._membranes:
             if reading.membrane is None:
@@ -125,51 +136,93 @@ class Builder:
             op = reading.membrane
         self.readings[path] = reading
         self._node(path, op, class_name(module))
-        return shape
+        return Sized(lead, reading.op.shape)
+
+    def _feed(self, path: str, terms: tuple[Term, ...]) -> None:
+        """Connect what enters the neuron at *path*, through the connection that its module holds, if it holds one."""
+        reading = self.readings[path]
+        if reading.front is not None:
+            name, op = reading.front
+            self._node(f"{path}.{name}", op, f"{name} of {class_name(self.root.get_submodule(path))}")
+            self._connect(terms, f"{path}.{name}")
+            terms = ((f"{path}.{name}", None),)
+        self._connect(_waiting(terms, reading.wait), path)
 
     def _feed_back(self, path: str) -> None:
-        op = self.readings[path].feedback
-        if op is not None:
-            self._node(f"{path}.recurrent", op, class_name(self.root.get_submodule(f"{path}.recurrent")))
-            # No delay of their own: the profile's feedback, with the recurrent bias at step 0.
-            self._connect(((path, None),), f"{path}.recurrent")
-            self._connect(((f"{path}.recurrent", None),), path)
+        reading = self.readings[path]
+        if reading.feedback is not None:
+            inner = f"{path}.{reading.feedback_name}"
+            self._node(inner, reading.feedback, f"{reading.feedback_name} of {class_name(self.root.get_submodule(path))}")
+            # Without a delay of their own: the profile's feedback, with the recurrent bias at step 0 where it says so.
+            self._connect(((path, reading.feedback_delay),), inner)
+            self._connect(((inner, None),), path)
 
-    # Shapes, without batch and time; None where a loop leaves them open as yet.
+    # Axes; None where a loop leaves them open as yet.
 
-    def shape(self, expr: Expr) -> Shape | None:
-        """Return the shape of *expr*."""
-        if expr not in self._shapes:
+    def sized(self, expr: Expr) -> Sized | None:
+        """Return the axes of *expr*."""
+        if expr not in self._sized:
             found = self._infer(expr)
             if found is None:
                 return None
-            self._shapes[expr] = found
-        return self._shapes[expr]
+            self._sized[expr] = found
+        return self._sized[expr]
 
-    def _infer(self, expr: Expr) -> Shape | None:
+    def _infer(self, expr: Expr) -> Sized | None:
         if isinstance(expr, In):
-            return self.input_shapes[expr.name]
+            return Sized(self.lead if expr.index is None else STEP, self.input_shapes[expr.name])
         if isinstance(expr, Fired):
             return self._neuron(expr.path)
+        if isinstance(expr, Late):
+            inner = self.sized(expr.arg)
+            if inner is not None and inner.lead != STEP:
+                raise refusal(
+                    "E031", "", f"a signal of the shape {inner} is kept for the next call, where a call has several steps",
+                    "keep values from step to step inside a loop over time", got=inner.lead,
+                )  # fmt: skip
+            return inner
         if isinstance(expr, Layer):
-            inner = self.shape(expr.arg)
+            inner = self.sized(expr.arg)
             return None if inner is None else self._built(expr, inner)[1]
         if isinstance(expr, Call):
-            shapes = [s for a in expr.args if (s := self.shape(a)) is not None]
-            if not shapes or (expr.kind == "cat" and len(shapes) < len(expr.args)):
+            sized = [s for a in expr.args if (s := self.sized(a)) is not None]
+            if not sized or (expr.kind == "cat" and len(sized) < len(expr.args)):
                 return None
-            return _call(expr, shapes)[1] if expr.kind != "add" else shapes[0]
+            return sized[0] if expr.kind in ("add",) else self._called(expr, sized)[1]
         return None
 
-    def _built(self, expr: Layer, shape: Shape) -> Built:
-        """Return the op of a plain layer for an input of *shape*, and the shape that it gives."""
+    def _called(self, expr: Call, sized: list[Sized]) -> tuple[Op | None, Sized]:
+        if expr.kind == "max_pool2d":
+            if len(sized[0].lead) != 1:
+                raise wrong_lead("", "max_pool2d", sized[0], STEP)
+            op, shape = max_pool("", sized[0].shape, *expr.options)
+            return op, Sized(sized[0].lead, shape)
+        return call(expr, sized, self.sized)
+
+    def _built(self, expr: Layer, entered: Sized) -> tuple[Op | None, Sized]:
+        """Return the op of a plain layer for an input with these axes, and the axes that it gives."""
         if expr not in self._ops:
-            module = self.root.get_submodule(expr.path)
-            self._ops[expr] = LAYERS[type(module)](module, expr.path, shape)
+            self._ops[expr] = self._build(self.root.get_submodule(expr.path), expr.path, entered)
         return self._ops[expr]
 
-    def _known(self, expr: Expr) -> Shape:
-        shape = self.shape(expr)
+    def _build(self, module: Any, path: str, entered: Sized) -> tuple[Op | None, Sized]:
+        plain = plain_of(module)
+        if plain is not None:
+            if plain.lead != entered.lead if plain.lead is not None else len(entered.lead) != 1:
+                raise wrong_lead(path, f"this {class_name(module)}", entered, plain.lead or STEP)
+            op, shape = plain.build(module, path, entered.shape)
+            return op, Sized(plain.gives or entered.lead, shape)
+        if type(module) is nn.Flatten:
+            if len(entered.lead) == 2 and (module.start_dim, module.end_dim) == (0, 1):
+                return None, Sized(("all",), entered.shape)
+            return flatten_behind(module.start_dim, module.end_dim, path, entered)
+        if len(entered.lead) != 1 and type(module) not in ANY_LEAD:
+            raise wrong_lead(path, f"this {class_name(module)}", entered, STEP)
+        op, shape = LAYERS[type(module)](module, path, entered.shape)
+        return op, Sized(entered.lead, shape)
+
+    def _known(self, expr: Expr) -> Sized:
+        shape = self.sized(expr)
         if shape is None:
             raise refusal(
                 "E024", "", "the shapes in a loop through several layers do not follow from the input",
@@ -191,6 +244,9 @@ class Builder:
         if isinstance(expr, Fired):
             self._known(expr)
             return ((expr.path, expr.step or None),)
+        if isinstance(expr, Late):
+            self._known(expr)
+            return _waiting(self.terms(expr.arg), expr.steps)
         if isinstance(expr, Layer):
             return self._layer(expr)
         if isinstance(expr, Call) and expr.kind == "add":
@@ -198,11 +254,14 @@ class Builder:
         if isinstance(expr, Call) and expr.kind == "cat":
             return self._cat(expr)
         if isinstance(expr, Call):
-            op = _call(expr, [self._known(expr.args[0])])[0]
+            op = self._called(expr, [self._known(expr.args[0])])[0]
+            if expr.kind == "max_pool2d":
+                return self._maximum("max_pool2d", op, expr.args[0], expr, "")
             return self.terms(expr.args[0]) if op is None else self._stage(expr.kind, op, self.terms(expr.args[0]))
-        raise refusal(
-            "E023", "", f"{'zeros' if isinstance(expr, Zero) else 'a stack of steps'} is used as a signal", "see the forward"
-        )
+        what = "zeros are" if isinstance(expr, Zero) else "a stack of steps is"
+        if isinstance(expr, Part):
+            what = "a part of an argument is"
+        raise refusal("E023", "", f"{what} used as a signal", "see the forward")
 
     def _layer(self, expr: Layer) -> tuple[Term, ...]:
         module = self.root.get_submodule(expr.path)
@@ -216,28 +275,57 @@ class Builder:
                     origin = f"{class_name(front)} with {class_name(module)} {expr.path}"
                     return self._stage(inner.path, folded, self.terms(inner.arg), origin)
         op, _ = self._built(expr, self._known(inner))
+        if isinstance(module, MAX_POOLS):
+            return self._maximum(expr.path, op, inner, expr, class_name(module))
         return self.terms(inner) if op is None else self._stage(expr.path, op, self.terms(inner), class_name(module))
+
+    def _maximum(self, path: str, op: Op | None, inner: Expr, expr: Expr, origin: str) -> tuple[Term, ...]:
+        """Add the largest of a window of spikes: 1 where their sum is above 0."""
+        if not isinstance(op, SumPool2d) or not self._is_binary(inner):
+            raise refusal(
+                "E021", path, "a maximum over a window is a node only over spikes of 0 or 1; here it is given other values",
+                "put it right behind a neuron that gives one spike of value 1 at most, or use AvgPool2d",
+            )  # fmt: skip
+        terms = self._stage(f"{path}.sum", op, self.terms(inner))
+        return self._stage(path, Threshold(np.full(self._known(expr).shape, 0.5)), terms, origin)
+
+    def _is_binary(self, expr: Expr) -> bool:
+        """Whether *expr* is 0 or 1 in every step."""
+        if isinstance(expr, Fired):
+            reading = self.readings[expr.path]
+            single = reading.op.is_spiking and reading.op.extras.spike_amplitude is None
+            return single and reading.fields.get("reset") != "multi_subtract" and expr.role == "spikes"
+        if isinstance(expr, Late):
+            return self._is_binary(expr.arg)
+        if isinstance(expr, Layer):
+            module = self.root.get_submodule(expr.path)
+            passes = self._built(expr, self._known(expr.arg))[0] is None or isinstance(module, (nn.Flatten, *MAX_POOLS))
+            return passes and self._is_binary(expr.arg)
+        passing = ("cat", "flatten", "view", "step", "sequence", "permute", "transpose", "unflatten", "max_pool2d")
+        return isinstance(expr, Call) and expr.kind in passing and all(map(self._is_binary, expr.args))
 
     def _add(self, expr: Call) -> tuple[Term, ...]:
         live = [a for a in expr.args if not isinstance(a, Zero)]
         shapes = {self._known(a) for a in live}
         if len(shapes) > 1:
-            raise refusal("E027", "", f"a sum of signals of the shapes {sorted(shapes)}", "give both branches the same shape")
+            texts = ", ".join(sorted(map(str, shapes)))
+            raise refusal("E027", "", f"a sum of signals of the shapes {texts}", "give both branches the same shape")
         parts = [self.terms(a) for a in live]
         if len(parts) == 2 and len(parts[1]) > 1:
             # a + (b + c) is (b + c) + a; with two sums a node holds one of them.
-            first = parts[0] if len(parts[0]) == 1 else self._stage("add", Scale(np.ones(self._known(expr))), parts[0])
+            first = parts[0] if len(parts[0]) == 1 else self._stage("add", Scale(np.ones(self._known(expr).shape)), parts[0])
             parts = [parts[1], first]
         terms = parts[0]
         for term in (t for part in parts[1:] for t in part):
             if term in terms:
-                term = self._stage("add", Scale(np.ones(self._known(expr))), (term,))[0]
+                term = self._stage("add", Scale(np.ones(self._known(expr).shape)), (term,))[0]
             terms = (*terms, term)
         return terms
 
     def _cat(self, expr: Call) -> tuple[Term, ...]:
-        shapes = [self._known(a) for a in expr.args]
-        total, start = _call(expr, shapes)[1], 0
+        sized = [self._known(a) for a in expr.args]
+        total, start = self._called(expr, sized)[1].shape, 0
+        shapes = [x.shape for x in sized]
         terms: list[Term] = []
         for arg, shape in zip(expr.args, shapes, strict=True):
             # Each branch goes to its place among zeros; what is summed then has one term that is not 0.
@@ -282,44 +370,6 @@ class Builder:
         return f"{path}_in" if path in self._modules else path
 
 
-def _call(expr: Call, shapes: list[Shape]) -> tuple[Op | None, Shape]:
-    """Return the op of a function with one signal (None passes it on), and the shape that it gives."""
-    shape = shapes[0]
-    if expr.kind == "scale":
-        dtype, size, data = expr.options
-        factor = np.frombuffer(data, dtype).reshape(size)
-        try:
-            factor = np.broadcast_to(factor[0] if factor.ndim == len(shape) + 1 and len(factor) == 1 else factor, shape)
-        except ValueError:
-            raise refusal(
-                "E027", "", f"a factor of shape {size} does not fit a signal of {shape}", "give one factor, or one each"
-            ) from None
-        return Scale(factor.astype(np.float64) if factor.dtype.kind in "iub" else factor), shape
-    if expr.kind == "flatten":
-        return flatten(expr.options[0], expr.options[1], "", shape)
-    if expr.kind == "avg_pool2d":
-        return average("", shape, *expr.options)
-    if expr.kind == "cat":
-        rank = len(shape) + 1
-        if expr.options[0] % rank != 1 or any(s[1:] != shape[1:] for s in shapes) or rank > 4:
-            raise refusal(
-                "E023", "", f"cat of {shapes} along axis {expr.options[0]}: only channels or features (axis 1) are joined",
-                "use dim=1",
-            )  # fmt: skip
-        return None, (sum(s[0] for s in shapes), *shape[1:])
-    return _view(expr, shape)
-
-
-def _view(expr: Call, shape: Shape) -> tuple[Op | None, Shape]:
-    sizes, whole = expr.options, math.prod(shape)
-    rest = sizes[1:]
-    if sizes and sizes[0] in ("batch", -1) and "batch" not in rest:
-        known = math.prod(s for s in rest if s != -1)
-        filled = tuple(whole // known if s == -1 else s for s in rest) if known else ()
-        if filled == shape and not (sizes[0] == -1 and -1 in rest):
-            return None, shape
-        if filled == (whole,):
-            return flatten(1, -1, "", shape)
-    raise refusal(
-        "E023", "", f"view{sizes} of a signal of {shape}: only flattening all but the batch is a node", "use nn.Flatten()"
-    )
+def _waiting(terms: tuple[Term, ...], steps: int) -> tuple[Term, ...]:
+    """Return *terms* with *steps* more of waiting."""
+    return tuple((source, (delay or 0) + steps) for source, delay in terms) if steps else terms

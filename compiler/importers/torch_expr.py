@@ -24,6 +24,14 @@ class In(Expr):
 
 
 @dataclass(frozen=True, slots=True)
+class Part(Expr):
+    """A part of an argument that holds states: ``state.lif1``, ``states[0].v``."""
+
+    of: Expr
+    key: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Zero(Expr):
     """Zeros: the state before the first step."""
 
@@ -36,6 +44,14 @@ class Kept(Expr):
 
 
 @dataclass(frozen=True, slots=True)
+class Late(Expr):
+    """A signal of *steps* steps ago; zeros before the start."""
+
+    arg: Expr
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class Layer(Expr):
     """A plain layer applied to a signal."""
 
@@ -45,7 +61,11 @@ class Layer(Expr):
 
 @dataclass(frozen=True, slots=True)
 class Call(Expr):
-    """A function of signals: ``add``, ``scale``, ``flatten``, ``view``, ``avg_pool2d``, ``cat``."""
+    """A function of signals: ``add``, ``scale``, ``flatten``, ``view``, ``cat``, a pool, or a change of the lead.
+
+    ``step`` is the view of one step of a signal with time, ``sequence`` the way back (``torch_trace.one_step``,
+    ``all_steps``); ``unflatten``, ``permute`` and ``transpose`` may only touch the lead.
+    """
 
     kind: str
     options: tuple[Any, ...]
@@ -68,6 +88,21 @@ class Stack(Expr):
     items: tuple[Expr, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Lengths of a tensor, not known while tracing: one of them, several (*axis* a slice's bounds), or all (None)."""
+
+    of: Expr
+    axis: int | tuple[int | None, int | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product of lengths: the batch times the steps, for instance."""
+
+    factors: tuple[Size | int, ...]
+
+
 def relative(expr: Expr, step: int) -> Expr:
     """Return *expr* with its references to steps counted back from *step*."""
     if isinstance(expr, Fired):
@@ -81,9 +116,29 @@ def relative(expr: Expr, step: int) -> Expr:
         return In(expr.name, 0, expr.axis)
     if isinstance(expr, Layer):
         return Layer(expr.path, relative(expr.arg, step))
+    if isinstance(expr, Late):
+        return late(relative(expr.arg, step), expr.steps)
     if isinstance(expr, Call):
-        return Call(expr.kind, expr.options, tuple(relative(a, step) for a in expr.args))
+        options = tuple(_relative_size(o, step) for o in expr.options)
+        return Call(expr.kind, options, tuple(relative(a, step) for a in expr.args))
     return expr
+
+
+def _relative_size(option: Any, step: int) -> Any:
+    if isinstance(option, Size):
+        return Size(relative(option.of, step), option.axis)
+    if isinstance(option, Product):
+        return Product(tuple(_relative_size(f, step) for f in option.factors))
+    return tuple(_relative_size(o, step) for o in option) if isinstance(option, tuple) else option
+
+
+def late(expr: Expr, steps: int = 1) -> Expr:
+    """Return *expr* as it was *steps* steps ago (references to steps counted back already)."""
+    if isinstance(expr, Fired):
+        return Fired(expr.path, expr.role, expr.step + steps)
+    if isinstance(expr, Late):
+        return Late(expr.arg, expr.steps + steps)
+    return expr if isinstance(expr, Zero) else Late(expr, steps)
 
 
 def same(first: Expr, general: Expr, step: int) -> bool:
@@ -92,6 +147,8 @@ def same(first: Expr, general: Expr, step: int) -> bool:
         return general.step > step
     if isinstance(first, Layer) and isinstance(general, Layer):
         return first.path == general.path and same(first.arg, general.arg, step)
+    if isinstance(first, Late) and isinstance(general, Late):
+        return first.steps == general.steps and same(first.arg, general.arg, step)
     if isinstance(first, Call) and isinstance(general, Call):
         return (first.kind, first.options, len(first.args)) == (general.kind, general.options, len(general.args)) and all(
             same(a, b, step) for a, b in zip(first.args, general.args, strict=True)
@@ -101,4 +158,4 @@ def same(first: Expr, general: Expr, step: int) -> bool:
 
 def children(expr: Expr) -> tuple[Expr, ...]:
     """Return the expressions that *expr* is computed from within the step."""
-    return (expr.arg,) if isinstance(expr, Layer) else expr.args if isinstance(expr, Call) else ()
+    return (expr.arg,) if isinstance(expr, (Layer, Late)) else expr.args if isinstance(expr, Call) else ()

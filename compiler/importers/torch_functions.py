@@ -1,4 +1,4 @@
-"""Functions in a forward, as expressions: sums, differences, scaling, flattening, average pooling, concatenation."""
+"""Functions in a forward, as expressions: sums, differences, scaling, flattening, pools, concatenation, changes of the lead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Kept, Stack, Zero
+from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Kept, Part, Product, Size, Stack, Zero
+from spikeport.compiler.importers.torch_kept import reads_kept
 from spikeport.compiler.importers.torch_library import refusal, to_numpy
 from spikeport.compiler.importers.torch_live import function_name, place
 from spikeport.ir.diagnostics import did_you_mean
@@ -18,8 +19,13 @@ _SAME = frozenset((
     "dropout", "dropout1d", "dropout2d", "alpha_dropout", "contiguous", "detach", "clone", "to", "float", "double", "cpu",
     "cuda", "requires_grad_", "type_as",
 ))  # fmt: skip
+#: Attributes of a tensor that its zeros may be made with.
+_KIND = frozenset(("device", "dtype", "layout"))
+#: Fields of a neuron's whole state, and what they are.
+_FIELDS = {"v": "mem", "i": "syn", "z": "spikes"}
 _SUPPORTED = (
-    "+", "-", "* and / by a constant", "flatten", "view", "reshape", "avg_pool2d", "cat", "stack", "dropout", "x[step]",
+    "+", "-", "* and / by a constant", "flatten", "view", "reshape", "avg_pool2d", "max_pool2d", "cat", "stack", "dropout",
+    "x[step]",
 )  # fmt: skip
 
 
@@ -37,7 +43,8 @@ def _add(a: Any, b: Any, alpha: Any = 1) -> Any:
     if len(signals) == 2:
         return Call("add", (), (signals[0], signals[1] if alpha == 1 else _scale(signals[1], alpha)))
     other = b if signals and signals[0] is a else a
-    if not signals or not (isinstance(other, (int, float)) and other == 0):
+    nothing = (isinstance(other, (int, float)) and other == 0) or (isinstance(other, torch.Tensor) and not other.any())
+    if not signals or not nothing:
         raise TypeError("a constant is added; give the layer in front a bias")
     return signals[0]
 
@@ -60,8 +67,51 @@ def _flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Expr:
 
 def _view(x: Any, *sizes: Any) -> Expr:
     flat = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
-    # A length of a tensor can only be the batch here: shapes without it are known.
-    return Call("view", tuple(s if isinstance(s, int) else "batch" for s in flat), (x,))
+    return Call("view", _sizes(flat), (x,))
+
+
+def _sizes(sizes: Any) -> tuple[Any, ...]:
+    if not all(isinstance(s, (int, Size, Product)) for s in sizes):
+        raise TypeError("a length is neither a number nor one of a tensor's")
+    return tuple(sizes)
+
+
+def _unflatten(x: Any, dim: int, sizes: Any) -> Expr:
+    return Call("unflatten", (dim, sizes if isinstance(sizes, Size) else _sizes(sizes)), (x,))
+
+
+def _permute(x: Any, *dims: Any) -> Expr:
+    return Call("permute", tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims, (x,))
+
+
+def _transpose(x: Any, dim0: int, dim1: int) -> Expr:
+    return Call("transpose", (dim0, dim1), (x,))
+
+
+def _one_step(x: Any) -> Expr:
+    return Call("step", (), (x,))
+
+
+def _all_steps(x: Any, lead: tuple[str, ...]) -> Expr:
+    return Call("sequence", lead, (x,))
+
+
+def _attribute(value: Any, name: str) -> Any:
+    if name in _KIND:
+        return None
+    if isinstance(value, Fired) and value.role == "state" and name in _FIELDS:
+        return Fired(value.path, _FIELDS[name], value.step)
+    if isinstance(value, (In, Part)):
+        return Part(value, name)
+    raise TypeError(f"the attribute {name} of a tensor")
+
+
+def _max_pool(
+    input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Expr:  # fmt: skip
+    options = (kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return Call("max_pool2d", tuple(tuple(o) if isinstance(o, list) else o for o in options), (input,))
 
 
 def _pool(
@@ -96,6 +146,8 @@ def _getitem(value: Any, key: Any) -> Any:
         numbers = [axis for axis, k in enumerate(key) if isinstance(k, int)] if isinstance(key, tuple) else []
         if numbers in ([0], [1]) and all(k is Ellipsis or k == slice(None) for k in key if not isinstance(k, int)):
             return In(value.name, key[numbers[0]], numbers[0])
+    if isinstance(value, (In, Part)) and isinstance(key, int):
+        return Part(value, key)
     raise TypeError("a part of a signal is taken by index")
 
 
@@ -108,6 +160,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "rmul": _scale, "truediv": _div, "itruediv": _div, "div": _div, "neg": lambda x: _scale(x, -1.0), "flatten": _flatten,
     "view": _view, "reshape": _view, "avg_pool2d": _pool, "cat": _cat, "concat": _cat, "concatenate": _cat, "stack": _stack,
     "zeros": _zeros, "zeros_like": _zeros, "new_zeros": _zeros, "getitem": _getitem, "select": _select,
+    "getattr": _attribute, "max_pool2d": _max_pool, "unflatten": _unflatten, "permute": _permute, "transpose": _transpose,
+    "swapaxes": _transpose, "swapdims": _transpose, "one_step_of": _one_step, "all_steps_of": _all_steps,
 }  # fmt: skip
 
 
@@ -117,18 +171,17 @@ def function(node: fx.Node, args: list[Any], kwargs: dict[str, Any], root: Any) 
     Raises
     ------
     ImportModelError
-        E023 for a function that a graph cannot say, E026 for a neuron's whole result as its argument, E031 for what an
-        earlier call left in the module.
+        E023 for a function that a graph cannot say, E026 for a neuron's whole result as its argument.
     """
     name = function_name(node)
+    if name == "mul" and all(isinstance(a, (Size, Product, int)) for a in args):
+        factors = (a.factors if isinstance(a, Product) else (a,) for a in args)
+        return Product(tuple(f for fs in factors for f in fs))
     if name in _SAME and args and isinstance(args[0], Expr):
         cast = [a for a in (*args[1:], *kwargs.values()) if isinstance(a, torch.dtype)]
         if all(dtype in (torch.float32, torch.float64) for dtype in cast):
             return args[0]
     path, what = place(node, root)
-    for item in (*args, *(a for arg in args if isinstance(arg, (list, tuple)) for a in arg), *kwargs.values()):
-        if isinstance(item, Kept):
-            raise reads_kept(item, path, what)
     if name not in FUNCTIONS:
         raise refusal(
             "E023", path, f"{what} calls {name}, which a spiking graph cannot say{did_you_mean(name, FUNCTIONS)}",
@@ -145,14 +198,8 @@ def function(node: fx.Node, args: list[Any], kwargs: dict[str, Any], root: Any) 
     try:
         return FUNCTIONS[name](*args, **{k: v for k, v in kwargs.items() if k not in ("inplace", "out")})
     except (TypeError, ValueError, IndexError) as error:
+        kept = next((a for a in (*args, *kwargs.values()) if isinstance(a, Kept)), None)
+        if kept is not None:
+            raise reads_kept(kept, path, what) from error
         text = f"{what} uses {name} in a way that a spiking graph cannot say: {error}"
         raise refusal("E023", path, text, f"known: {', '.join(_SUPPORTED)}", function=name) from error
-
-
-def reads_kept(kept: Kept, path: str, what: str) -> Exception:
-    """Return the refusal of a forward that computes with what its last call left in the module."""
-    return refusal(
-        "E031", path, f"{what} reads {kept.name}, which an earlier call left there: a state outside of the neurons",
-        "keep no values in the module beside the neurons' own; a recurrent connection is snntorch.RLeaky or RSynaptic",
-        attribute=kept.name,
-    )  # fmt: skip

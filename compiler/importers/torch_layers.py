@@ -23,6 +23,7 @@ from spikeport.ir.ops import Affine, Array, AvgPool2d, Conv1d, Conv2d, Flatten, 
 #: An op (None passes its input on) and the shape that it gives.
 Built = tuple[Op | None, Shape]
 CONNECTIONS = (nn.Linear, nn.Conv1d, nn.Conv2d)
+MAX_POOLS = (nn.MaxPool2d,)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 #: Widest population for which a BatchNorm that cannot be folded becomes a diagonal matrix.
 MAX_DIAGONAL = 4096
@@ -116,9 +117,9 @@ def _flatten(module: Any, path: str, shape: Shape) -> Built:
 
 def average(
     path: str, shape: Shape, kernel: Any, stride: Any = None, padding: Any = 0,
-    ceil_mode: bool = False, count_include_pad: bool = True, divisor: int | None = None,
+    ceil_mode: bool = False, count_include_pad: bool = True, divisor: int | None = None, name: str = "AvgPool2d",
 ) -> Built:  # fmt: skip
-    """Return the AvgPool2d (or SumPool2d for a divisor of 1) with PyTorch's arguments.
+    """Return the AvgPool2d (or SumPool2d for a divisor of 1) with PyTorch's arguments; errors call it *name*.
 
     Raises
     ------
@@ -131,13 +132,13 @@ def average(
     if divisor is not None and divisor != kernel[0] * kernel[1]:
         if divisor != 1:
             raise refusal(
-                "E021", path, f"AvgPool2d with divisor_override={divisor} is neither a mean over {kernel} nor a sum",
+                "E021", path, f"{name} with divisor_override={divisor} is neither a mean over {kernel} nor a sum",
                 "leave divisor_override out, or set it to 1 for a sum",
             )  # fmt: skip
         kind = SumPool2d
     if not count_include_pad and padding != (0, 0) and kind is AvgPool2d:
         raise refusal(
-            "E021", path, f"AvgPool2d with count_include_pad=False and padding={padding} divides by less at the border",
+            "E021", path, f"{name} with count_include_pad=False and padding={padding} divides by less at the border",
             "use padding=0, or count_include_pad=True",
         )  # fmt: skip
     try:
@@ -148,7 +149,7 @@ def average(
     left = [(n + 2 * p - k) % s for n, k, s, p in zip(shape[1:], kernel, stride, padding, strict=True)]
     if ceil_mode and any(left):
         raise refusal(
-            "E021", path, f"AvgPool2d with ceil_mode=True adds a window that hangs over the edge of {shape}",
+            "E021", path, f"{name} with ceil_mode=True adds a window that hangs over the edge of {shape}",
             "use ceil_mode=False, or pad the input", leftover=left,
         )  # fmt: skip
     return op, out
@@ -226,16 +227,39 @@ def fold_norm(op: Op, norm: Any) -> Op | None:
     return dataclasses.replace(op, weight=scaled, bias=bias * scale + shift)
 
 
+def max_pool(
+    path: str, shape: Shape, kernel: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+    indices: bool = False,
+) -> Built:  # fmt: skip
+    """Return the sum over the windows of a MaxPool2d: of spikes of 0 or 1, the maximum is 1 where it is above 0.
+
+    Raises
+    ------
+    ImportModelError
+        E021 for an option that NIR has no field for, E027 where the window does not fit.
+    """
+    if _two(dilation) != (1, 1) or indices:
+        what = "return_indices=True" if indices else f"dilation={dilation}"
+        raise refusal("E021", path, f"MaxPool2d with {what} is no node", "leave the option out")
+    return average(path, shape, kernel, stride, padding, ceil_mode, divisor=1, name="MaxPool2d")
+
+
+def _maximum(m: Any, path: str, shape: Shape) -> Built:
+    return max_pool(path, shape, m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode, m.return_indices)
+
+
 LAYERS: dict[type, Callable[[Any, str, Shape], Built]] = {
     nn.Linear: _connection, nn.Conv1d: _connection, nn.Conv2d: _connection,
-    nn.AvgPool2d: _average, nn.AdaptiveAvgPool2d: _adaptive, nn.Flatten: _flatten,
+    nn.AvgPool2d: _average, nn.AdaptiveAvgPool2d: _adaptive, nn.MaxPool2d: _maximum, nn.Flatten: _flatten,
     nn.BatchNorm1d: _norm, nn.BatchNorm2d: _norm,
     # In eval mode, which is what is imported, all of these pass their input on.
     nn.Identity: _through, nn.Dropout: _through, nn.Dropout1d: _through, nn.Dropout2d: _through, nn.AlphaDropout: _through,
 }  # fmt: skip
+#: Layers that act on each value, or on the last axis, whatever stands in front.
+ANY_LEAD = frozenset((nn.Linear, nn.Identity, nn.Dropout, nn.AlphaDropout))
 
 _WAYS_OUT = {
-    "MaxPool": "use AvgPool2d: a maximum of spikes is no weighted sum",
+    "MaxPool": "use MaxPool2d right behind a neuron, or AvgPool2d",
     "ReLU": "put a spiking neuron in its place",
     "ConvTranspose": "use Conv2d",
     "Lazy": "run the module once on a sample, so that it gets its weights",
@@ -251,6 +275,13 @@ def layer_refusals(module: Any, path: str) -> list[Diagnostic]:
         hint = next((h for word, h in _WAYS_OUT.items() if word in type(module).__name__), "")
         known = ", ".join(sorted(c.__name__ for c in LAYERS))
         return [Diagnostic("E020", path, f"{name} has no counterpart in a spiking graph", hint or f"known: {known}", facts)]
+    return option_refusals(module, path)
+
+
+def option_refusals(module: Any, path: str) -> list[Diagnostic]:
+    """Return which options of a plain layer, PyTorch's or a library's own of that kind, cannot be imported."""
+    name = class_name(module)
+    facts = {"class": name}
     if getattr(module, "padding_mode", "zeros") != "zeros":
         return [Diagnostic("E021", path, f"{name} pads with {module.padding_mode!r}", "use padding_mode='zeros'", facts)]
     if isinstance(module, NORMS):

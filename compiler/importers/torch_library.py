@@ -99,6 +99,10 @@ def _step(module: Any) -> Lead:
     return STEP
 
 
+def _yes(module: Any) -> bool:
+    return True
+
+
 def _none(module: Any) -> None:
     return None
 
@@ -132,6 +136,8 @@ class Library:
         Execution profile of a graph whose neurons have these readings by path.
     lead : (module) -> tuple of str
         What a call of the neuron takes in front of the population's axes.
+    keeps_state : (module) -> bool
+        Whether a call that is given no state goes on from the one before (snnTorch's do); else it starts anew (Norse's).
     plain : (module) -> Plain or None
         A layer of the library without state; None for all others.
     inside : (module) -> function or None
@@ -150,6 +156,7 @@ class Library:
     read: Callable[[Any, str, Shape], NeuronReading]
     profile: Callable[[Graph, Mapping[str, NeuronReading]], Profile]
     lead: Callable[[Any], Lead] = _step
+    keeps_state: Callable[[Any], bool] = _yes
     plain: Callable[[Any], Plain | None] = _none
     inside: Callable[[Any], Callable[..., Any] | None] = _none
     reset: Callable[[Any], None] = _nothing

@@ -33,6 +33,16 @@ def is_kept(node: fx.Node) -> bool:
     return node.op == "call_function" and node.target is kept_attribute
 
 
+def one_step_of(signal: Any) -> Any:
+    """Stand in a traced graph for the view of one step of *signal*; never run."""
+    raise TypeError(signal)
+
+
+def all_steps_of(signal: Any, lead: tuple[str, ...]) -> Any:
+    """Stand in a traced graph for the way back from ``one_step_of``; never run."""
+    raise TypeError(signal)
+
+
 def function_name(node: fx.Node) -> str:
     """Return the name of the function or method that *node* calls, without the underscores around it."""
     name = str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", str(node.target))

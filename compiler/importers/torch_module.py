@@ -15,9 +15,20 @@ from torch import nn
 
 from spikeport.compiler.importers.foreign import foreign_layers
 from spikeport.compiler.importers.torch_build import Builder
-from spikeport.compiler.importers.torch_expr import Expr, Fired, In, Layer, children
-from spikeport.compiler.importers.torch_layers import layer_refusals
-from spikeport.compiler.importers.torch_library import Library, class_name, library_of, refusal
+from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Layer, children
+from spikeport.compiler.importers.torch_layers import layer_refusals, option_refusals
+from spikeport.compiler.importers.torch_library import (
+    BATCH_FIRST,
+    MERGED,
+    STEP,
+    TIME_FIRST,
+    Lead,
+    Library,
+    class_name,
+    library_of,
+    plain_of,
+    refusal,
+)
 from spikeport.compiler.importers.torch_step import Step, read_step
 from spikeport.compiler.importers.torch_trace import as_container, trace
 from spikeport.ir.diagnostics import Diagnostic, ImportModelError
@@ -71,12 +82,11 @@ def from_torch(
     if found:
         raise ImportModelError(found)
     root = as_container(module)
-    calls, constants = trace(root)
-    _refuse_layers(root, [str(n.target) for n in calls.nodes if n.op == "call_module"])
-    step = read_step(root, calls, constants)
+    traced = trace(root)
+    _refuse_layers(root, [str(n.target) for n in traced.graph.nodes if n.op == "call_module"])
+    step = read_step(root, traced)
     library = _library(root, step)
-    builder = Builder(root, step, _input_shapes(root, step, input_shape, sample))
-    builder.build()
+    builder = _build(root, step, input_shape, sample)
     notes: dict[str, Any] = {"source": {"framework": "torch", "class": class_name(module)}}
     if library is not None:
         notes["source"]["library"] = library.name
@@ -87,14 +97,39 @@ def from_torch(
     return graph
 
 
+def _build(root: Any, step: Step, input_shape: Any, sample: Any) -> Builder:
+    """Return the network built for the axes that its layers take in front of their own; the likeliest are tried first."""
+    asked = (_lead(root.get_submodule(path)) for path in step.neurons)
+    first: ImportModelError | None = None
+    for lead in dict.fromkeys((*asked, STEP, MERGED, TIME_FIRST, BATCH_FIRST)):
+        try:
+            builder = Builder(root, step, _input_shapes(root, step, input_shape, sample, lead), lead)
+            builder.build()
+        except ImportModelError as error:
+            first = first or error
+        else:
+            return builder
+    raise first if first is not None else TypeError("no lead was tried")
+
+
+def _lead(neuron: Any) -> Lead:
+    library = library_of(neuron)
+    return STEP if library is None else library.lead(neuron)
+
+
 def _refuse_layers(root: Any, paths: list[str]) -> None:
     """Refuse every layer that cannot be expressed, all at once."""
     found: list[Diagnostic] = []
     for path in dict.fromkeys(paths):
         layer = root.get_submodule(path)
         library = library_of(layer)
+        plain = plain_of(layer)
         found += _without_numbers(layer, path) or (
-            layer_refusals(layer, path) if library is None else library.refusals(layer, path)
+            library.refusals(layer, path)
+            if library is not None
+            else layer_refusals(layer, path)
+            if plain is None
+            else plain.refusals(layer, path) or option_refusals(layer, path)
         )
     if found:
         raise ImportModelError(found)
@@ -129,7 +164,7 @@ def _library(root: Any, step: Step) -> Library | None:
     return next((library for _, library in found.values()), None)
 
 
-def _input_shapes(root: Any, step: Step, given: Any, sample: Any) -> dict[str, Shape]:
+def _input_shapes(root: Any, step: Step, given: Any, sample: Any, lead: Lead) -> dict[str, Shape]:
     """Return the shape of every input: as given, of the sample, or what the first layer fixes."""
     names = [source.name for source in step.inputs]
     shapes: dict[str, Shape] = {}
@@ -141,7 +176,9 @@ def _input_shapes(root: Any, step: Step, given: Any, sample: Any) -> dict[str, S
         elif sample is not None:
             own = sample.get(name) if isinstance(sample, Mapping) else sample
             if own is not None:
-                shapes[name] = tuple(int(n) for n in own.shape[1:])
+                # A loop over time takes its input apart: (time, batch, ...) or (batch, time, ...).
+                axes = 2 if any(source.index is not None for source in step.slices(name)) else len(lead)
+                shapes[name] = tuple(int(n) for n in own.shape[axes:])
         if name not in shapes:
             fixed = _fixed_by_layer(root, step, name)
             if fixed is None:
@@ -181,8 +218,10 @@ def _fixed_by_layer(root: Any, step: Step, name: str) -> Shape | None:
 
 def _leads_to(root: Any, expr: Expr, name: str) -> bool:
     """Whether *expr* is the input *name*, passed on at most by layers that keep its shape."""
-    while isinstance(expr, Layer) and isinstance(root.get_submodule(expr.path), (nn.Identity, nn.Dropout)):
-        expr = expr.arg
+    while (isinstance(expr, Layer) and isinstance(root.get_submodule(expr.path), (nn.Identity, nn.Dropout))) or (
+        isinstance(expr, Call) and expr.kind in ("step", "sequence")
+    ):
+        (expr,) = children(expr)
     return isinstance(expr, In) and expr.name == name
 
 

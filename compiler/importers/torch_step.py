@@ -2,7 +2,7 @@
 
 A forward may be one step (states handed in or hidden), or a whole loop over time, unrolled by the tracer. In a loop the
 calls of each neuron are compared step by step: the network is their common step, and a spike of an earlier step is an
-edge with that delay.
+edge with that delay. What a forward of one step keeps in the module for its next call is a signal of the step before.
 """
 
 from __future__ import annotations
@@ -13,19 +13,26 @@ from typing import Any
 import torch
 from torch import fx
 
-from spikeport.compiler.importers.torch_expr import Expr, Fired, In, Kept, Layer, Stack, Zero, children, relative, same
-from spikeport.compiler.importers.torch_functions import function, reads_kept
-from spikeport.compiler.importers.torch_library import class_name, library_of, refusal
+from spikeport.compiler.importers.torch_expr import (
+    Call,
+    Expr,
+    Fired,
+    In,
+    Kept,
+    Layer,
+    Part,
+    Size,
+    Stack,
+    Zero,
+    children,
+    relative,
+    same,
+)
+from spikeport.compiler.importers.torch_functions import function
+from spikeport.compiler.importers.torch_kept import Keeper, resolved
+from spikeport.compiler.importers.torch_library import STEP, class_name, library_of, refusal
 from spikeport.compiler.importers.torch_live import is_kept
-from spikeport.compiler.importers.torch_trace import is_shape, is_size
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """One length of a tensor, or all of them (*axis* None), not known while tracing."""
-
-    of: Expr
-    axis: int | None
+from spikeport.compiler.importers.torch_trace import Traced, is_shape, is_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,19 @@ class Step:
     inputs: tuple[In, ...]
     steps: int
 
+    def slices(self, name: str) -> list[In]:
+        """Return how the argument *name* is used: whole, or a step at a time."""
+        found: list[In] = []
+        seen: set[Expr] = set()
+        frontier = [*self.neurons.values(), *self.outputs]
+        while frontier:
+            expr = frontier.pop()
+            if expr not in seen:
+                seen.add(expr)
+                found += [expr] if isinstance(expr, In) and expr.name == name else []
+                frontier.extend(children(expr))
+        return found
+
 
 @dataclass(slots=True)
 class _Reader:
@@ -59,6 +79,7 @@ class _Reader:
     env: dict[fx.Node, Any] = field(default_factory=dict)
     entered: dict[str, list[Expr]] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
+    anew: list[str] = field(default_factory=list)
     handed_on: list[tuple[str, str, str]] = field(default_factory=list)
 
     def value(self, item: Any) -> Any:
@@ -86,25 +107,30 @@ class _Reader:
         if is_shape(node):
             return Size(args[0], None)
         if is_size(node):
-            return Size(args[0].of if isinstance(args[0], Size) else args[0], args[1])
+            axis = (args[1].start, args[1].stop) if isinstance(args[1], slice) else args[1]
+            return Size(args[0].of if isinstance(args[0], Size) else args[0], axis)
         return function(node, args, kwargs, self.root)
 
     def module(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Return what the layer or neuron at *path* gives."""
         module = self.root.get_submodule(path)
         library = library_of(module)
-        signal = args[0] if args else kwargs.get("input_", kwargs.get("input"))
-        if isinstance(signal, Kept):
-            raise reads_kept(signal, path, f"this {class_name(module)}")
+        names = () if library is None else library.state_arguments(module)
+        signal = args[0] if args else next((v for k, v in kwargs.items() if k not in names), None)
+        if is_zeros(signal):
+            signal = Zero()
         if not isinstance(signal, Expr):
             raise not_a_signal(signal, path, module)
         if library is None:
             return Layer(path, signal)
-        names = library.state_arguments(module)
         calls = self.entered.setdefault(path, [])
         given = dict(zip(names, args[1:], strict=False)) | {k: v for k, v in kwargs.items() if k in names}
         for name, state in given.items():
             self._state(state, name, path, module, len(calls))
+        if not calls and library.lead(module) == STEP:
+            starts_anew = names and not library.keeps_state(module) and all(given.get(n) is None for n in names)
+            if starts_anew or any(isinstance(v, Zero) or is_zeros(v) for v in given.values()):
+                self.anew.append(path)
         calls.append(signal)
         results = tuple(Fired(path, role, len(calls) - 1) for role in library.results(module))
         return results if len(results) > 1 else results[0]
@@ -124,17 +150,27 @@ class _Reader:
         if step == 0 and isinstance(state, Kept):
             self.handed_on.append((state.name, path, role))
             return
-        if step == 0 and isinstance(state, In) and state.index is None:
-            if self.states.setdefault(state.name, path) == path:
+        source = argument(state)
+        if step == 0 and source:
+            if self.states.setdefault(source, path) == path:
                 return
             raise refusal(
-                "E026", path, f"{name} of this {class_name(module)} is {state.name!r}, which is the state of "
-                f"{self.states[state.name]} too", "give each neuron a state of its own",
+                "E026", path, f"{name} of this {class_name(module)} is {source!r}, which is the state of "
+                f"{self.states[source]} too", "give each neuron a state of its own",
             )  # fmt: skip
         raise refusal(
             "E026", path, f"{name} of this {class_name(module)} is not its own state of the step before",
             f"start from zeros and hand on the {name} that the neuron returned",
         )  # fmt: skip
+
+
+def argument(state: Any) -> str:
+    """Return how a forward writes *state*, where that is an argument or a part of one: ``mem``, ``state[0].v``; else ``""``."""
+    if isinstance(state, In):
+        return state.name if state.index is None else f"{state.name}[{state.index}]" if state.axis == 0 else ""
+    if isinstance(state, Part) and (of := argument(state.of)):
+        return f"{of}[{state.key}]" if isinstance(state.key, int) else f"{of}.{state.key}"
+    return ""
 
 
 def is_zeros(value: Any) -> bool:
@@ -156,8 +192,8 @@ def not_a_signal(value: Any, path: str, module: Any) -> Exception:
     )  # fmt: skip
 
 
-def read_step(root: Any, graph: fx.Graph, constants: dict[str, Any]) -> Step:
-    """Return the one time step that *graph* computes.
+def read_step(root: Any, traced: Traced) -> Step:
+    """Return the one time step that a forward computes.
 
     Raises
     ------
@@ -165,10 +201,8 @@ def read_step(root: Any, graph: fx.Graph, constants: dict[str, Any]) -> Step:
         E023 for a function that a graph cannot say, E025 where the steps differ, E026 for misused states, E031 for states
         outside of the neurons.
     """
-    reader = _Reader(root, constants)
-    returned: Any = None
-    for node in graph.nodes:
-        reader.env[node] = returned = reader.run(node)
+    reader, returned = _read(root, traced)
+    graph = traced.graph
     _check_kept(reader, graph)
     calls = {path: len(found) for path, found in reader.entered.items()}
     steps = max(calls.values(), default=1)
@@ -176,16 +210,57 @@ def read_step(root: Any, graph: fx.Graph, constants: dict[str, Any]) -> Step:
         often, seldom = max(calls, key=calls.__getitem__), min(calls, key=calls.__getitem__)
         raise _shared(root, often, f"is called {steps} times while {seldom} is called {calls[seldom]} times")
     neurons = {path: _common(root, path, found) for path, found in reader.entered.items()}
-    results = _results(returned)
-    for item in results:
-        if isinstance(item, Kept):
-            raise reads_kept(item, "", "what the forward returns")
-    outputs = tuple(_output(item, steps) for item in results)
+    outputs = tuple(_output(item, steps) for item in _results(returned))
+    keeper = Keeper(root, {str(n.args[0]): reader.env.get(n.meta["written"]) for n in graph.nodes if is_kept(n)}, steps)
+    if keeper.written:
+        neurons = {path: resolved(expr, keeper, path) for path, expr in neurons.items()}
+        outputs = tuple(resolved(expr, keeper, "") for expr in outputs)
+        if traced.first is not None:
+            first, firstly = _read(root, traced.first)
+            starts = {path: relative(found[0], 0) for path, found in first.entered.items()}
+            keeper.check_start(starts, [_output(item, steps) for item in _results(firstly)], neurons, outputs)
     kept = [o for o in outputs if not (isinstance(o, Fired) and o.role != "spikes")]
     kept = list(dict.fromkeys(kept or outputs))
     _check_slices([*neurons.values(), *kept], reader.states, steps)
-    used = [n for n in graph.nodes if n.op == "placeholder" and n.target not in reader.states and n.users]
+    _check_memory(root, reader, neurons, steps)
+    handed = {_base(state) for state in reader.states}
+    used = [n for n in graph.nodes if n.op == "placeholder" and n.target not in handed and n.users]
     return Step(neurons, tuple(kept), tuple(In(str(n.target)) for n in used), steps)
+
+
+def _read(root: Any, traced: Traced) -> tuple[_Reader, Any]:
+    """Return the reader of a forward, and what the forward returns."""
+    reader = _Reader(root, traced.values)
+    returned: Any = None
+    for node in traced.graph.nodes:
+        reader.env[node] = returned = reader.run(node)
+    return reader, returned
+
+
+def _base(state: str) -> str:
+    """Return the argument that a state is a part of."""
+    return state.partition("[")[0].partition(".")[0]
+
+
+def _check_memory(root: Any, reader: _Reader, neurons: dict[str, Expr], steps: int) -> None:
+    """Refuse a forward of one step that starts its neurons anew in every call: they would have no memory."""
+    for path in reader.anew if steps == 1 else ():
+        if not _in_sequence(neurons[path], neurons, set()):
+            raise refusal(
+                "E026", path, f"the state of this {class_name(root.get_submodule(path))} starts from zeros in every call, and "
+                "the forward is one step: the neuron would forget all between steps",
+                "take the state as an argument and return it, or loop over all steps in the forward",
+            )  # fmt: skip
+
+
+def _in_sequence(expr: Expr, neurons: dict[str, Expr], seen: set[str]) -> bool:
+    """Whether *expr* is one step's view of a signal with time, so that a call of the forward is all steps."""
+    if isinstance(expr, Call) and expr.kind == "step":
+        return True
+    if isinstance(expr, Fired) and expr.path not in seen:
+        seen.add(expr.path)
+        return _in_sequence(neurons[expr.path], neurons, seen)
+    return any(_in_sequence(c, neurons, seen) for c in children(expr))
 
 
 def _check_kept(reader: _Reader, graph: fx.Graph) -> None:
@@ -219,9 +294,10 @@ def _check_slices(exprs: list[Expr], states: dict[str, str], steps: int) -> None
                 "E023", expr.name, f"the forward takes {expr.name}[{expr.index}] alone, outside a loop over time",
                 "give the forward one time step of shape (batch, ...), or loop over all steps",
             )  # fmt: skip
-        if isinstance(expr, In) and expr.name in states:
+        holders = {_base(state): path for state, path in states.items()}
+        if isinstance(expr, In) and expr.name in holders:
             raise refusal(
-                "E026", expr.name, f"{expr.name!r} is the state of {states[expr.name]} and a signal too", "use two arguments"
+                "E026", expr.name, f"{expr.name!r} is the state of {holders[expr.name]} and a signal too", "use two arguments"
             )
 
 
@@ -242,7 +318,8 @@ def _results(returned: Any) -> list[Any]:
         return [Stack(tuple(returned))] if in_order else list(returned)
     if isinstance(returned, (list, tuple)):
         return [r for item in returned for r in _results(item)]
-    return [] if returned is None or is_zeros(returned) else [returned]
+    is_zero = returned is None or isinstance(returned, Part) or is_zeros(returned) or (type(returned) is int and returned == 0)
+    return [] if is_zero else [returned]
 
 
 def _output(item: Any, steps: int) -> Expr:

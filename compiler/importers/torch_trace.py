@@ -3,7 +3,9 @@
 The user's module is run symbolically and left as it was: what its forward wrote into it (states, cached tensors) is
 put back. A forward that keeps something in the module for its next call is run a second time, to see whether it reads
 that. A loop ``for step in range(num_steps)`` unrolls; over a length that comes from the input it unrolls
-``LOOP_STEPS`` times, enough to see that each step is like the one before.
+``LOOP_STEPS`` times, enough to see that each step is like the one before. A container of a library whose forward cannot be
+traced as it stands is traced by a function of the library's importer, written with ``one_step``, ``all_steps``,
+``previous`` and ``keep``.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 from types import FrameType
 from typing import Any
@@ -21,11 +25,40 @@ import torch
 from torch import fx, nn
 
 from spikeport.compiler.importers.torch_layers import LAYERS
-from spikeport.compiler.importers.torch_library import class_name, library_of, refusal
-from spikeport.compiler.importers.torch_live import is_kept, kept_attribute, without_side_computations
+from spikeport.compiler.importers.torch_library import Lead, class_name, home_of, library_of, plain_of, refusal
+from spikeport.compiler.importers.torch_live import (
+    all_steps_of,
+    is_kept,
+    kept_attribute,
+    one_step_of,
+    without_side_computations,
+)
 
 LOOP_STEPS = 3
 _TORCH = PurePath(torch.__file__).parent
+#: The tracer that is at work, for ``previous`` and ``keep``.
+_at_work: list[_Tracer] = []
+
+
+def one_step(signal: Any) -> Any:
+    """Return the view of one step of a traced *signal* with a time axis: what is called on it sees ``(batch, ...)``."""
+    return signal.tracer.create_proxy("call_function", one_step_of, (signal,), {})
+
+
+def all_steps(signal: Any, lead: Lead) -> Any:
+    """Return what :func:`one_step` took apart, put together again under *lead*."""
+    return signal.tracer.create_proxy("call_function", all_steps_of, (signal, lead), {})
+
+
+def previous(module: Any, name: str) -> Any:
+    """Return what the step before left by ``keep(module, name, ...)``, as a traced value; zeros at the start."""
+    return _at_work[-1].previous(module, name)
+
+
+def keep(module: Any, name: str, value: Any) -> None:
+    """Leave the traced *value* for the next step."""
+    tracer = _at_work[-1]
+    tracer.left[tracer.path_of_module(module), name] = value.node
 
 
 class _Proxy(fx.Proxy):  # type: ignore[misc] # torch is read without its types
@@ -86,12 +119,17 @@ class _Tracer(fx.Tracer):  # type: ignore[misc] # likewise
         super().__init__()
         self.inside: list[tuple[str, str]] = []
         self.kept = kept
+        self.left: dict[tuple[str, str], fx.Node | None] = {}
+
+    def previous(self, module: Any, name: str) -> fx.Proxy:
+        full = ".".join(filter(None, (self.path_of_module(module), name)))
+        return self.create_proxy("call_function", kept_attribute, (full,), {})
 
     def create_args_for_root(self, *args: Any, **kwargs: Any) -> Any:
         made = super().create_args_for_root(*args, **kwargs)
         for path, name in self.kept:
-            full = f"{path}.{name}" if path else name
-            setattr(self.root.get_submodule(path), name, self.create_proxy("call_function", kept_attribute, (full,), {}))
+            module = self.root.get_submodule(path)
+            setattr(module, name, self.previous(module, name))
         return made
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
@@ -104,13 +142,34 @@ class _Tracer(fx.Tracer):  # type: ignore[misc] # likewise
         return _Argument(node, self) if node.op == "placeholder" else _Proxy(node, self)
 
     def is_leaf_module(self, m: Any, module_qualified_name: str) -> bool:
-        return library_of(m) is not None or bool(super().is_leaf_module(m, module_qualified_name))
+        if library_of(m) is not None or plain_of(m) is not None:
+            return True
+        return _forward_of(m) is None and bool(super().is_leaf_module(m, module_qualified_name))
 
     def call_module(self, m: Any, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self.inside.append((self.path_of_module(m), class_name(m)))
-        result = super().call_module(m, forward, args, kwargs)
+        instead = _forward_of(m)
+        result = super().call_module(m, forward if instead is None else partial(instead, m), args, kwargs)
         self.inside.pop()  # not in a finally: where tracing fails, the innermost module stays on top
         return result
+
+
+def _forward_of(module: Any) -> Callable[..., Any] | None:
+    """Return the function that is traced in place of the forward of a library's container, or None."""
+    library = home_of(module)
+    return None if library is None else library.inside(module)
+
+
+@contextmanager
+def _forward_replaced(root: Any) -> Iterator[None]:
+    """Give *root* the forward that is traced in its place, if there is one."""
+    instead, own = _forward_of(root), type(root)
+    if instead is not None:
+        root.__class__ = type(own.__name__, (own,), {"forward": instead, "__module__": own.__module__})
+    try:
+        yield
+    finally:
+        root.__class__ = own
 
 
 def _line_of_forward() -> str:
@@ -161,14 +220,33 @@ def _zeros_traced(tracer: _Tracer) -> Iterator[None]:
         torch.zeros = original
 
 
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What a forward calls.
+
+    Parameters
+    ----------
+    graph : torch.fx.Graph
+        Calls that reach an output or a neuron.
+    values : dict of str to tensor
+        What it reads by name.
+    first : Traced or None
+        The same of the first call, where later calls find something that it left in the module.
+    """
+
+    graph: fx.Graph
+    values: dict[str, Any]
+    first: Traced | None = None
+
+
 def as_container(module: Any) -> Any:
     """Return *module*, put into a Sequential under its class's name where it is a single layer or neuron."""
-    if type(module) in LAYERS or library_of(module) is not None:
+    if type(module) in LAYERS or library_of(module) is not None or plain_of(module) is not None:
         return nn.Sequential(OrderedDict([(type(module).__name__.lower(), module)]))
     return module
 
 
-def trace(root: Any) -> tuple[fx.Graph, dict[str, Any]]:
+def trace(root: Any) -> Traced:
     """Return the calls of *root*'s forward that reach an output or a neuron, and the tensors that it reads by name.
 
     Raises
@@ -177,28 +255,36 @@ def trace(root: Any) -> tuple[fx.Graph, dict[str, Any]]:
         E022 where the forward depends on data, or does something else that cannot be traced; E023 where it relies on
         changes in place; E031 where it takes decisions on what an earlier call kept in the module.
     """
+    traced, kept = _traced(root, ())
+    if not kept:
+        return traced
+    again, _ = _traced(root, tuple(kept))
+    return Traced(again.graph, again.values, traced)
+
+
+def _traced(root: Any, kept: tuple[tuple[str, str], ...]) -> tuple[Traced, list[tuple[str, str]]]:
+    """Return what a run calls that finds *kept*, and the attributes in which it left something itself."""
     with _left_as_it_was(root):
-        graph, kept = _run(root, ())
-        values = {n.target: _attribute(root, str(n.target)) for n in graph.nodes if n.op == "get_attr"}
-    if kept:
-        with _left_as_it_was(root):
-            graph, again = _run(root, tuple(kept))
-            values |= {n.target: _attribute(root, str(n.target)) for n in graph.nodes if n.op == "get_attr"}
-        written = {f"{path}.{name}" if path else name: node for (path, name), node in again.items()}
-        for node in graph.nodes:
-            if is_kept(node):
-                node.meta["written"] = written.get(str(node.args[0]))
+        graph, own, left = _run(root, kept)
+        values = {str(n.target): _attribute(root, str(n.target)) for n in graph.nodes if n.op == "get_attr"}
+    written = {f"{path}.{name}" if path else name: node for (path, name), node in (own | left).items()}
+    for node in graph.nodes:
+        if is_kept(node):
+            node.meta["written"] = written.get(str(node.args[0]))
     without_side_computations(root, graph)
-    return graph, values
+    return Traced(graph, values), list(own)
 
 
-def _run(root: Any, kept: tuple[tuple[str, str], ...]) -> tuple[fx.Graph, dict[tuple[str, str], fx.Node | None]]:
+def _run(
+    root: Any, kept: tuple[tuple[str, str], ...]
+) -> tuple[fx.Graph, dict[tuple[str, str], fx.Node | None], dict[tuple[str, str], fx.Node | None]]:
     """Run *root* symbolically; return its calls, and what it left in which attributes of modules (None: not one value).
 
-    *kept* are the attributes in which an earlier call left something.
+    *kept* are the attributes in which an earlier call left something. What ``keep`` left comes last.
     """
     tracer = _Tracer(kept)
-    with _zeros_traced(tracer), torch.no_grad():
+    _at_work.append(tracer)
+    with _zeros_traced(tracer), _forward_replaced(root), torch.no_grad():
         try:
             graph = tracer.trace(root)
         except Exception as error:
@@ -215,6 +301,8 @@ def _run(root: Any, kept: tuple[tuple[str, str], ...]) -> tuple[fx.Graph, dict[t
                 "give an nn.Sequential, or a module whose forward is one time step without Python control flow on data",
                 **{"class": name},
             ) from error  # fmt: skip
+        finally:
+            _at_work.pop()
     left: dict[tuple[str, str], fx.Node | None] = {}
     for path, module in root.named_modules():
         for name, value in module.__dict__.items():
@@ -222,7 +310,7 @@ def _run(root: Any, kept: tuple[tuple[str, str], ...]) -> tuple[fx.Graph, dict[t
                 left[path, name] = value.node
             elif isinstance(value, (list, tuple, dict)) and _holds_traced(value):
                 left[path, name] = None
-    return graph, left
+    return graph, left, tracer.left
 
 
 def _holds_traced(value: Any) -> bool:

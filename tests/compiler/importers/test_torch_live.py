@@ -5,8 +5,10 @@ import re
 import pytest
 import snntorch
 import torch
+from random_snn import random_input
 from torch import nn
-from torch_nets import hidden, leaky, linears, net, same_spikes
+from torch_nets import edges, hidden, leaky, linears, net, same_spikes
+from torch_runs import differing_bits, run_graph, run_torch
 
 from spikeport.compiler.importers.torch_module import from_torch
 from spikeport.ir.diagnostics import ImportModelError
@@ -69,15 +71,50 @@ def test_a_neurons_own_state_may_be_kept_in_the_module(forward):
         assert "output" not in {e.source for e in graph.edges}
 
 
-def _trace(self, x):
-    spk = self.lif(self.a(x) + self.n)
-    self.n = spk
-    return spk
+def _fed_back(self, x):
+    self.n = self.lif(self.a(x) + self.n)
+    return self.n
 
 
-def _returned(self, x):
+def _returned_late(self, x):
     last, self.n = self.n, self.lif(self.a(x))
     return last
+
+
+def _through_a_layer(self, x):
+    cur = self.a(x)
+    if self.mem is not None:
+        cur = cur + self.back(self.mem)
+    self.mem = 0.5 * self.b(self.lif(cur))
+    return self.last(self.mem)
+
+
+@pytest.mark.parametrize(
+    ("forward", "delayed"),
+    [(_fed_back, {("lif", "lif")}), (_returned_late, {("lif", "output")}), (_through_a_layer, {("scale", "back")})],
+)
+def test_signals_of_the_step_before(forward, delayed):
+    module = made(forward, back=nn.Linear(4, 4, bias=False))
+    if forward is not _through_a_layer:
+        del module.last
+    graph = from_torch(module)
+    assert {pair for pair, delay in edges(graph).items() if delay} == delayed
+    x = random_input((4,), 1, steps=100)
+    theirs = run_torch(module, x)
+    ours = run_graph(graph, x)
+    assert differing_bits(theirs, ours) == dict.fromkeys(theirs.spikes, 0)
+    assert theirs.spikes["lif"].any()
+
+
+def _running_mean(self, x):
+    self.n = 0.9 * self.n + self.lif(self.a(x))
+    return self.last(self.n)
+
+
+def _starts_otherwise(self, x):
+    cur = self.a(x) if self.mem is None else self.a(x) + self.b(self.mem)  # b has a bias
+    self.mem = self.lif(cur)
+    return self.mem
 
 
 def _fed(self, x):
@@ -108,14 +145,15 @@ def _decides(self, x):
 @pytest.mark.parametrize(
     ("forward", "text"),
     [
-        (_trace, "_trace (line"), (_returned, "what the forward returns reads n"), (_fed, "this snntorch.Leaky reads n"),
+        (_running_mean, "this snntorch.Leaky reads n, which an earlier call left there"),
+        (_starts_otherwise, "enters this snntorch.Leaky is not the same in the first call of the forward as in later ones"),
+        (_fed, "enters this snntorch.Leaky is not the same in the first call of the forward as in later ones"),
         (_others, "mem of this snntorch.Leaky comes from mem, in which the call before left something else"),
         (_recorded, "reads seen, which an earlier call left there: a state outside of the neurons"),
         (_decides, "finds what the first one left in mem: it takes an if or a while on a tensor's values"),
     ],
 )  # fmt: skip
 def test_states_outside_of_neurons_are_refused(forward, text):
-    text = text.replace("_trace (line", "the forward of torch_nets.Net (line")
     lif = leaky() if forward is _others else hidden()
     with pytest.raises(ImportModelError, match=re.escape(text)) as caught:
         from_torch(made(forward, lif=lif))

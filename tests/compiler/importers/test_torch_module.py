@@ -135,7 +135,7 @@ REFUSED = {
     "batch": (net(lambda self, x: self.lif(self.a(x[0])), **linears("a"), lif=hidden()), "E023", "x",
               "takes x[0] alone, outside a loop"),
     "view": (net(lambda self, x: self.lif(self.a(x).view(-1, 2)), **linears("a"), lif=hidden()), "E023", "",
-             "only flattening all but the batch"),
+             "only flattening all but batch and time"),
     "tuple": (nn.Sequential(nn.Linear(4, 4), leaky(), nn.Linear(4, 4)), "E026", "2",
               "is given all that 1 returns, (spikes, mem)"),
     "membrane": (net(lambda self, x, mem: self.b(self.lif(self.a(x), mem)[1]), **linears("a", "b"), lif=leaky()), "E026", "lif",
@@ -147,7 +147,7 @@ REFUSED = {
     "given": (net(lambda self, x, mem: self.lif(self.a(x), mem), **linears("a"), lif=hidden()), "E026", "lif",
               "has init_hidden=True and is given mem"),
     "shapes": (net(lambda self, x: self.lif(self.a(x) + self.c(x)), **linears("a"), c=nn.Linear(4, 3), lif=hidden()), "E027",
-               "", "a sum of signals of the shapes [(3,), (4,)]"),
+               "", "a sum of signals of the shapes (batch, 3), (batch, 4)"),
 }  # fmt: skip
 
 
