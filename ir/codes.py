@@ -120,6 +120,16 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "Some layers take one step, (batch, ...), others all steps: (batch, time, ...) in sinabs, (time, batch, ...) in Norse's "
      "layers and SpikingJelly's step_mode='m', or both axes merged (sinabs' Squeeze layers, PyTorch's convolutions). The error "
      "says what this one takes and what reaches it; a wrapper in front is missing, or a step_mode."),
+    ("E033", "a module that cannot run on the sample",
+     "from_torch(module, sample=x) runs the module on x beside its import. Here the module itself fails, or its forward takes "
+     "a state that it does not return. Give what module(x) takes; time_axis=1 where x holds steps and the forward takes one."),
+    ("E034", "a module and its import give other spikes",
+     "The check on the sample found the first place where they part: layer, step, sample, neuron, and the membrane that the "
+     "import compares with its threshold. The import is wrong there, or the module does something that its layers do not show "
+     "(hooks, global state). Please report it."),
+    ("E035", "a tie on the sample",
+     "The module and its import differ where the membrane lies on the threshold within rounding: sums in another order fall on "
+     "either side. Weights and inputs on a grid can meet the threshold exactly; a threshold off the grid avoids it."),
     ("E040", "a file in the dialect of a library",
      "Each library's exporter leaves marks in a .nir file (which parameters follow from which, how nodes are called). The "
      "message says by what it was recognised, or that --dialect states it, and which profile that gives. A given --profile "

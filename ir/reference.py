@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -39,6 +40,23 @@ def run_reference(network: StepNetwork, inputs: Mapping[str, Array], recording: 
     with np.errstate(over="ignore", invalid="ignore"):  # whoever asked for the run judges what left the number range
         _advance(network, inputs, keep, samples, steps)
     return keep.trace({"run": time.perf_counter() - started})
+
+
+def tested_membrane(network: StepNetwork, inputs: Mapping[str, Array], path: str, last: int) -> Array:
+    """Return the membrane of the neuron *path* that is compared with its threshold in step *last*, (samples, *shape)."""
+    run = _Run(network, next(iter(inputs.values())).shape[0])
+    model = network.models[path]
+    if model.reset == "subtract_once":
+        # The same step up to the test; the rest of it is left out.
+        model = dataclasses.replace(model, reset="subtract", reset_when="next_step_keep_input")
+    elif not model.reset_when.startswith("next_step") and model.threshold is not None:
+        model = dataclasses.replace(model, threshold=np.full_like(model.threshold, np.inf), clamp_low=None)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for t in range(last):
+            run.step({p: x[:, t] for p, x in inputs.items()})
+        run.network = dataclasses.replace(network, models={**network.models, path: model})
+        run.step({p: x[:, last] for p, x in inputs.items()})
+    return run.states[path].v
 
 
 def _advance(network: StepNetwork, inputs: Mapping[str, Array], keep: _Keeper, samples: int, steps: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,15 @@ class Model:
         The mapped form, where the source is a compiled ``.spk``; its profile and arithmetic then stand.
     diagnostics : tuple of Diagnostic
         Repairs and doubts of the import.
+    leaves_open : Diagnostic or None
+        What the dialect of the source does not show (E338): the answer to a run without a profile.
     """
 
     graph: Graph
     source: str = ""
     program: Program | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
+    leaves_open: Diagnostic | None = None
 
     @property
     def profile(self) -> Profile | None:
@@ -48,7 +51,9 @@ class Model:
         return {path: self.graph[path].op.shape for path in self.graph.inputs}  # type: ignore[attr-defined]
 
 
-def load(source: Any, input_shape: Shape | None = None, *, like: Shape | None = None) -> Model:
+def load(
+    source: Any, input_shape: Shape | None = None, *, like: Shape | None = None, dialect: str | None = None
+) -> Model:
     """Return the model that *source* names.
 
     Parameters
@@ -62,16 +67,30 @@ def load(source: Any, input_shape: Shape | None = None, *, like: Shape | None = 
     like : tuple of int, optional
         Shape of an array that will be run: where the module leaves its input shape open and only one number of this
         array's last axes fits, these are taken.
+    dialect : str, optional
+        Library that wrote the ``.nir`` file, ``NAME[:RESET][,field=value]``: it knows what its exporter did to the model,
+        and gives the profile. Without it the marks that the file bears decide.
 
     Raises
     ------
     UsageError
-        E630 for a name that is no model.
+        E630 for a name that is no model, E041 for an unknown dialect.
     ImportModelError
         E0xx for a model that cannot be expressed.
     ArtifactError
         E7xx for a bad ``.spk``.
     """
+    if isinstance(source, (str, Path)) and Path(source).suffix == ".nir" and Path(source).is_file():
+        return _load_nir(Path(source), str(source), dialect)
+    model = _load(source, input_shape, like)
+    if dialect is None:
+        return model
+    text = f"this is no .nir file of another program, so it says what it means: the dialect {dialect} is not used"
+    unused = Diagnostic("E047", model.source, text, "leave the dialect out", severity="warning")
+    return replace(model, diagnostics=(*model.diagnostics, unused))
+
+
+def _load(source: Any, input_shape: Shape | None, like: Shape | None) -> Model:
     if isinstance(source, Model):
         return source
     if isinstance(source, Graph):
@@ -88,7 +107,9 @@ def load(source: Any, input_shape: Shape | None = None, *, like: Shape | None = 
     )  # fmt: skip
 
 
-def from_torch(module: Any, input_shape: Shape | None = None, sample: Any = None) -> Model:
+def from_torch(
+    module: Any, input_shape: Shape | None = None, sample: Any = None, *, time_axis: int | None = None
+) -> Model:
     """Return the model of a ``torch.nn.Module`` built with a supported library.
 
     Reset kind and delay, dt, decays and learned thresholds are read from the module itself.
@@ -99,19 +120,22 @@ def from_torch(module: Any, input_shape: Shape | None = None, sample: Any = None
         The trained network.
     input_shape : tuple of int, optional
         Shape of the input without batch and time; needed where no layer fixes it.
-    sample : torch.Tensor, optional
-        An input of one step, for modules whose layers can only be found by running them.
+    sample : torch.Tensor or array, optional
+        What the module takes: the module and its import run on it and must give the same spikes (E034 otherwise); it also
+        tells the shape of the input. A forward of one step gets it for 32 steps.
+    time_axis : int, optional
+        For a forward of one step: the axis of *sample* that counts steps.
 
     Raises
     ------
     ImportModelError
         E0xx, with the path and class of every layer that cannot be expressed.
     """
-    from spikeport.compiler.importers.torch_module import from_torch as import_module
-    from spikeport.compiler.importers.torch_module import hooked
+    from spikeport.compiler.importers.torch_module import import_module
 
     name = f"{type(module).__module__}.{type(module).__qualname__}"
-    return Model(import_module(module, input_shape=input_shape, sample=sample), name, None, hooked(module))
+    graph, found = import_module(module, input_shape, sample, time_axis)
+    return Model(graph, name, None, found)
 
 
 def _is_torch(value: Any) -> bool:
@@ -136,6 +160,14 @@ def _from_module(module: Any, input_shape: Shape | None, like: Shape | None) -> 
         return fitting[0]
 
 
+def _load_nir(path: Path, text: str, dialect: str | None) -> Model:
+    from spikeport.compiler.importers.nir_file import load_nir
+
+    graph, found = load_nir(path, dialect)
+    asked = next((d for d in found if d.code == "E338"), None)
+    return Model(graph, text, None, tuple(d for d in found if d is not asked), asked)
+
+
 def _load_file(text: str, input_shape: Shape | None, like: Shape | None) -> Model:
     path, function = _split(text)
     if function:
@@ -143,11 +175,6 @@ def _load_file(text: str, input_shape: Shape | None, like: Shape | None) -> Mode
     if not path.is_file():
         what = "is a folder" if path.is_dir() else f"is not there{near_file(path)}"
         raise UsageError(Diagnostic("E630", text, f"{text} {what}", "give a .nir or .spk file, or FILE.py:FUNCTION"))
-    if path.suffix == ".nir":
-        from spikeport.compiler.importers.nir_file import load_nir
-
-        graph, found = load_nir(path)
-        return Model(graph, text, None, tuple(found))
     if path.suffix == ".spk":
         from spikeport.runtime.artifact import load_artifact
 

@@ -99,6 +99,10 @@ def _step(module: Any) -> Lead:
     return STEP
 
 
+def _one_sample(module: Any, length: int) -> tuple[int, int]:
+    return 1, length
+
+
 def _yes(module: Any) -> bool:
     return True
 
@@ -145,6 +149,8 @@ class Library:
         same in terms of ``torch_trace.one_step``, ``all_steps`` and ``previous``, to be traced in its place.
     reset : (module) -> None
         Forget the state of the neuron *module*, in place.
+    merged : (module, int) -> (int, int)
+        Samples and steps that a call of *module* takes a merged axis of that length for, samples first.
     """
 
     name: str
@@ -160,6 +166,7 @@ class Library:
     plain: Callable[[Any], Plain | None] = _none
     inside: Callable[[Any], Callable[..., Any] | None] = _none
     reset: Callable[[Any], None] = _nothing
+    merged: Callable[[Any, int], tuple[int, int]] = _one_sample
 
 
 def home_of(module: Any) -> Library | None:

@@ -7,7 +7,7 @@ nodes and edges together. Paths are the module's own dotted names. The module is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch import nn
 
 from spikeport.compiler.importers.foreign import foreign_layers
 from spikeport.compiler.importers.torch_build import Builder
+from spikeport.compiler.importers.torch_check import check_sample
 from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Layer, children
 from spikeport.compiler.importers.torch_layers import layer_refusals, option_refusals
 from spikeport.compiler.importers.torch_library import (
@@ -38,19 +39,23 @@ from spikeport.ir.verify import verify
 
 
 def from_torch(
-    module: Any, input_shape: Sequence[int] | Mapping[str, Sequence[int]] | None = None, sample: Any = None
-) -> Graph:
+    module: Any, input_shape: Sequence[int] | Mapping[str, Sequence[int]] | None = None, sample: Any = None, *,
+    time_axis: int | None = None,
+) -> Graph:  # fmt: skip
     """Return the graph of *module*, its execution profile included.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Linear, Conv1d, Conv2d, AvgPool2d, Flatten, Dropout, BatchNorm (in eval mode) and snnTorch's Leaky, Synaptic,
-        RLeaky, RSynaptic and Lapicque, in containers or in a forward of one time step (or of a loop over time).
+        Linear, Conv1d, Conv2d, pools, Flatten, Dropout, BatchNorm (in eval mode) and the neurons of snnTorch, sinabs, Norse
+        or SpikingJelly, in containers or in a forward of one time step, of a loop over time, or of whole sequences.
     input_shape : tuple of int, or dict of them by argument name
         Shape of one step's input without batch and time; not needed where a Linear comes first.
-    sample : array or tensor, shape (batch, *input_shape), or dict of them
-        One step's input, given instead of its shape.
+    sample : array or tensor, or dict of them by argument name
+        What the module takes. The module and its import run on it, in double precision and from rest, and must give the
+        same spikes. It also tells the shape of the input. A forward of one step gets it again and again, 32 steps long.
+    time_axis : int
+        For a forward of one step: the axis of *sample* that counts steps.
 
     Returns
     -------
@@ -60,8 +65,8 @@ def from_torch(
     Raises
     ------
     ImportModelError
-        E020 to E028: every layer that cannot be expressed, with its path and class; E030 for those of libraries whose
-        modules are not imported yet.
+        E020 to E032: every layer that cannot be expressed, with its path and class; E033 where the module cannot run on
+        the sample, E034 where its import gives other spikes.
     VerifyError
         E1xx to E3xx where the parameters are not sound (NaN, for instance).
 
@@ -73,6 +78,13 @@ def from_torch(
     >>> [node.path for node in from_torch(net)]
     ['0', '1', 'input', 'output']
     """
+    return import_module(module, input_shape, sample, time_axis)[0]
+
+
+def import_module(
+    module: Any, input_shape: Any = None, sample: Any = None, time_axis: int | None = None
+) -> tuple[Graph, tuple[Diagnostic, ...]]:
+    """Return what :func:`from_torch` does, and what there is to say about it: E029 of hooks, E035 of ties on the sample."""
     if not isinstance(module, nn.Module):
         raise refusal(
             "E022", "", f"from_torch takes a torch.nn.Module, not {type(module).__name__}",
@@ -86,7 +98,7 @@ def from_torch(
     _refuse_layers(root, [str(n.target) for n in traced.graph.nodes if n.op == "call_module"])
     step = read_step(root, traced)
     library = _library(root, step)
-    builder = _build(root, step, input_shape, sample)
+    builder = _build(root, step, _given_shapes(step, input_shape, sample, time_axis))
     notes: dict[str, Any] = {"source": {"framework": "torch", "class": class_name(module)}}
     if library is not None:
         notes["source"]["library"] = library.name
@@ -94,16 +106,23 @@ def from_torch(
     profile = None if library is None else library.profile(graph, builder.readings)
     graph = graph.replace(profile=profile)
     verify(graph, profile)
-    return graph
+    doubts = hooked(module)
+    if sample is not None:
+        doubts += check_sample(root, graph, step, builder.lead, sample, time_axis)
+    return graph, doubts
 
 
-def _build(root: Any, step: Step, input_shape: Any, sample: Any) -> Builder:
+#: The shape of an input behind a lead, by the lead; None where it is not given.
+Shapes = Callable[[str, Lead], Shape | None]
+
+
+def _build(root: Any, step: Step, given: Shapes) -> Builder:
     """Return the network built for the axes that its layers take in front of their own; the likeliest are tried first."""
     asked = (_lead(root.get_submodule(path)) for path in step.neurons)
     first: ImportModelError | None = None
     for lead in dict.fromkeys((*asked, STEP, MERGED, TIME_FIRST, BATCH_FIRST)):
         try:
-            builder = Builder(root, step, _input_shapes(root, step, input_shape, sample, lead), lead)
+            builder = Builder(root, step, _input_shapes(root, step, given, lead), lead)
             builder.build()
         except ImportModelError as error:
             first = first or error
@@ -164,32 +183,43 @@ def _library(root: Any, step: Step) -> Library | None:
     return next((library for _, library in found.values()), None)
 
 
-def _input_shapes(root: Any, step: Step, given: Any, sample: Any, lead: Lead) -> dict[str, Shape]:
-    """Return the shape of every input: as given, of the sample, or what the first layer fixes."""
+def _given_shapes(step: Step, given: Any, sample: Any, time_axis: int | None) -> Shapes:
+    """Return what the caller says about the shapes of the inputs."""
     names = [source.name for source in step.inputs]
+    for what, value in (("input_shape", given), ("sample", sample)):
+        if isinstance(value, Mapping) and set(value) - set(names):
+            unknown = sorted(set(value) - set(names))
+            raise refusal("E024", "", f"{what} names {unknown}, the forward takes {names}", "mend it")
+
+    def shape(name: str, lead: Lead) -> Shape | None:
+        own = given.get(name) if isinstance(given, Mapping) else given
+        if own is not None:
+            return (int(own),) if isinstance(own, int) else tuple(int(n) for n in own)
+        own = sample.get(name) if isinstance(sample, Mapping) else sample
+        if own is None:
+            return None
+        axes = [int(n) for n in own.shape]
+        if any(source.index is not None for source in step.slices(name)):
+            return tuple(axes[2:])  # a loop over time takes it apart: (time, batch, ...) or (batch, time, ...)
+        if time_axis is not None and lead == STEP:
+            del axes[time_axis]
+        return tuple(axes[len(lead) :])
+
+    return shape
+
+
+def _input_shapes(root: Any, step: Step, given: Shapes, lead: Lead) -> dict[str, Shape]:
+    """Return the shape of every input: as given, of the sample, or what the first layer fixes."""
     shapes: dict[str, Shape] = {}
-    for name in names:
-        if given is not None:
-            own = given.get(name) if isinstance(given, Mapping) else given
-            if own is not None:
-                shapes[name] = (int(own),) if isinstance(own, int) else tuple(int(n) for n in own)
-        elif sample is not None:
-            own = sample.get(name) if isinstance(sample, Mapping) else sample
-            if own is not None:
-                # A loop over time takes its input apart: (time, batch, ...) or (batch, time, ...).
-                axes = 2 if any(source.index is not None for source in step.slices(name)) else len(lead)
-                shapes[name] = tuple(int(n) for n in own.shape[axes:])
-        if name not in shapes:
-            fixed = _fixed_by_layer(root, step, name)
-            if fixed is None:
-                raise refusal(
-                    "E024", name, "the shape of this input does not follow from the module (no Linear takes it first)",
-                    "give input_shape=(channels, height, width), --input-shape 1,28,28 for instance, without batch and time",
-                    known=sorted(shapes),
-                )  # fmt: skip
-            shapes[name] = fixed
-    if isinstance(given, Mapping) and set(given) - set(names):
-        raise refusal("E024", "", f"input_shape names {sorted(set(given) - set(names))}, the forward takes {names}", "mend it")
+    for name in (source.name for source in step.inputs):
+        shape = given(name, lead) or _fixed_by_layer(root, step, name)
+        if shape is None:
+            raise refusal(
+                "E024", name, "the shape of this input does not follow from the module (no Linear takes it first)",
+                "give input_shape=(channels, height, width), --input-shape 1,28,28 for instance, without batch and time",
+                known=sorted(shapes),
+            )  # fmt: skip
+        shapes[name] = shape
     return shapes
 
 

@@ -7,6 +7,7 @@ edge with that delay. What a forward of one step keeps in the module for its nex
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,12 +50,18 @@ class Step:
         The forward's signals.
     steps : int
         Calls of each neuron in the forward: 1 for a step, more for a loop.
+    returned : nested tuples, lists and dicts of Expr
+        All that the forward returns, states included.
+    states : dict of str to Fired
+        Which state each argument, or part of one, is: ``mem`` or ``state[0]``.
     """
 
     neurons: dict[str, Expr]
     outputs: tuple[Expr, ...]
     inputs: tuple[In, ...]
     steps: int
+    returned: Any = None
+    states: Mapping[str, Fired] = field(default_factory=dict)
 
     def slices(self, name: str) -> list[In]:
         """Return how the argument *name* is used: whole, or a step at a time."""
@@ -78,7 +85,7 @@ class _Reader:
     constants: dict[str, Any]
     env: dict[fx.Node, Any] = field(default_factory=dict)
     entered: dict[str, list[Expr]] = field(default_factory=dict)
-    states: dict[str, str] = field(default_factory=dict)
+    states: dict[str, Fired] = field(default_factory=dict)
     anew: list[str] = field(default_factory=list)
     handed_on: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -87,7 +94,12 @@ class _Reader:
         if isinstance(item, fx.Node):
             return self.env[item]
         if isinstance(item, (list, tuple)):
-            return [self.value(i) for i in item] if isinstance(item, list) else tuple(self.value(i) for i in item)
+            values = [self.value(i) for i in item]
+            if hasattr(item, "_fields"):
+                return type(item)(*values)
+            return values if isinstance(item, list) else tuple(values)
+        if isinstance(item, dict):
+            return {k: self.value(v) for k, v in item.items()}
         return item
 
     def run(self, node: fx.Node) -> Any:
@@ -127,9 +139,14 @@ class _Reader:
         given = dict(zip(names, args[1:], strict=False)) | {k: v for k, v in kwargs.items() if k in names}
         for name, state in given.items():
             self._state(state, name, path, module, len(calls))
-        if not calls and library.lead(module) == STEP:
+        if library.lead(module) == STEP:
             starts_anew = names and not library.keeps_state(module) and all(given.get(n) is None for n in names)
-            if starts_anew or any(isinstance(v, Zero) or is_zeros(v) for v in given.values()):
+            if starts_anew and calls:
+                raise refusal(
+                    "E026", path, f"this {class_name(module)} is called without its state of the step before, and starts anew",
+                    f"hand on the {names[0]} that it returned", **{"class": class_name(module)},
+                )  # fmt: skip
+            if not calls and (starts_anew or any(isinstance(v, Zero) or is_zeros(v) for v in given.values())):
                 self.anew.append(path)
         calls.append(signal)
         results = tuple(Fired(path, role, len(calls) - 1) for role in library.results(module))
@@ -152,11 +169,11 @@ class _Reader:
             return
         source = argument(state)
         if step == 0 and source:
-            if self.states.setdefault(source, path) == path:
+            if self.states.setdefault(source, Fired(path, role, 0)).path == path:
                 return
             raise refusal(
                 "E026", path, f"{name} of this {class_name(module)} is {source!r}, which is the state of "
-                f"{self.states[source]} too", "give each neuron a state of its own",
+                f"{self.states[source].path} too", "give each neuron a state of its own",
             )  # fmt: skip
         raise refusal(
             "E026", path, f"{name} of this {class_name(module)} is not its own state of the step before",
@@ -225,7 +242,8 @@ def read_step(root: Any, traced: Traced) -> Step:
     _check_memory(root, reader, neurons, steps)
     handed = {_base(state) for state in reader.states}
     used = [n for n in graph.nodes if n.op == "placeholder" and n.target not in handed and n.users]
-    return Step(neurons, tuple(kept), tuple(In(str(n.target)) for n in used), steps)
+    signals = tuple(In(str(n.target)) for n in used)
+    return Step(neurons, tuple(kept), signals, steps, returned, reader.states)
 
 
 def _read(root: Any, traced: Traced) -> tuple[_Reader, Any]:
@@ -285,7 +303,7 @@ def _common(root: Any, path: str, found: list[Expr]) -> Expr:
     return general
 
 
-def _check_slices(exprs: list[Expr], states: dict[str, str], steps: int) -> None:
+def _check_slices(exprs: list[Expr], states: Mapping[str, Fired], steps: int) -> None:
     """Refuse parts of an input outside a loop, and states that are signals too."""
     for expr in exprs:
         _check_slices(list(children(expr)), states, steps)
@@ -294,7 +312,7 @@ def _check_slices(exprs: list[Expr], states: dict[str, str], steps: int) -> None
                 "E023", expr.name, f"the forward takes {expr.name}[{expr.index}] alone, outside a loop over time",
                 "give the forward one time step of shape (batch, ...), or loop over all steps",
             )  # fmt: skip
-        holders = {_base(state): path for state, path in states.items()}
+        holders = {_base(state): fired.path for state, fired in states.items()}
         if isinstance(expr, In) and expr.name in holders:
             raise refusal(
                 "E026", expr.name, f"{expr.name!r} is the state of {holders[expr.name]} and a signal too", "use two arguments"

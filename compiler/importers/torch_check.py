@@ -1,0 +1,309 @@
+"""The check of an import on a sample: the module and its graph run side by side, and part nowhere.
+
+A copy of the module runs in double precision, from rest, and every neuron's output is compared with the reference run of
+the graph. In double precision the two differ by the order of sums only, some 1e-16 of the membrane: a differing spike
+whose membrane lies that near to the threshold is a tie and a warning; any other is an error that says where and when.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from spikeport.compiler.importers.torch_expr import Fired
+from spikeport.compiler.importers.torch_library import Lead, library_of, refusal
+from spikeport.compiler.importers.torch_step import Step
+from spikeport.ir.diagnostics import Diagnostic, ImportModelError
+from spikeport.ir.dynamics import NeuronModel
+from spikeport.ir.graph import Graph
+from spikeport.ir.network import StepNetwork, build_network
+from spikeport.ir.ops import Array
+from spikeport.ir.reference import run_reference, tested_membrane
+from spikeport.ir.trace import Recording, Trace
+
+#: Steps for which a sample of one step is held.
+HELD_STEPS = 32
+#: Share of the magnitudes at a threshold within which a double-precision membrane is on it.
+TIE = 1e-12
+
+
+def check_sample(root: Any, graph: Graph, step: Step, lead: Lead, sample: Any, time_axis: int | None) -> tuple[Diagnostic, ...]:
+    """Run *root* and *graph* on *sample*; return a warning where they differ in ties only.
+
+    Parameters
+    ----------
+    root : torch.nn.Module
+        The module; it is left as it was.
+    graph : Graph
+        Its import.
+    step : Step
+        How the forward was read.
+    lead : tuple of str
+        What the forward takes in front of an input's shape.
+    sample : array or tensor, or dict of them by argument
+        What the forward takes; for one step, the same input is held for ``HELD_STEPS`` steps.
+    time_axis : int or None
+        Axis of the sample that counts steps, for a forward of one step.
+
+    Raises
+    ------
+    ImportModelError
+        E033 where the module cannot run on the sample, E034 with the first divergence.
+    """
+    given = sample if isinstance(sample, Mapping) else {s.name: sample for s in step.inputs}
+    values = {name: torch.as_tensor(np.asarray(_plain(value))).double() for name, value in given.items()}
+    run = _Run(_copy(root), step, lead)
+    run.advance(values, time_axis)
+    inputs = {_input_node(graph, step, name): x for name, x in run.inputs.items()}
+    network = build_network(graph, graph.profile) if graph.profile is not None else None
+    if network is None:
+        return ()  # no neuron: nothing that a step could change
+    recorded = tuple(p for p in step.neurons if p in graph)
+    trace = run_reference(network, inputs, Recording(paths=recorded))
+    return _compared(network, inputs, trace, {p: run.output(p) for p in recorded})
+
+
+def _plain(value: Any) -> Any:
+    return (
+        value.detach().cpu().float()
+        if isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16
+        else (value.detach().cpu() if isinstance(value, torch.Tensor) else value)
+    )
+
+
+def _input_node(graph: Graph, step: Step, name: str) -> str:
+    path = "input" if len(step.inputs) == 1 else name
+    return path if path in graph.inputs else f"{path}_in"
+
+
+def _copy(root: Any) -> Any:
+    """Return a copy of *root* in double precision and eval mode, its neurons at rest."""
+    # A state of the last run hangs on its gradient; such tensors are copied by hand.
+    memo: dict[int, Any] = {}
+    for module in root.modules():
+        for value in _tensors(list(module.__dict__.values())):
+            if value.grad_fn is not None:
+                memo[id(value)] = value.detach().clone()
+    net = copy.deepcopy(root, memo).eval()
+    for module in net.modules():
+        library = library_of(module)
+        if library is not None:
+            library.reset(module)
+    return net.double()
+
+
+def _tensors(items: Any) -> list[Any]:
+    found = []
+    for item in items:
+        if isinstance(item, torch.Tensor):
+            found.append(item)
+        elif isinstance(item, (list, tuple)):
+            found += _tensors(item)
+        elif isinstance(item, dict):
+            found += _tensors(item.values())
+    return found
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run of the module's copy: what entered, and what every neuron gave, step by step."""
+
+    net: Any
+    step: Step
+    lead: Lead
+    inputs: dict[str, Array] = field(default_factory=dict)
+    given: dict[str, list[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for path in self.step.neurons:
+            self.net.get_submodule(path).register_forward_hook(self._watch(path))
+        for layer in self.net.modules():
+            if not any(True for _ in layer.children()) or library_of(layer) is not None:
+                # Surrogates and fresh states are float32 in some libraries, whatever the module is.
+                layer.register_forward_pre_hook(_as_double)
+
+    def _watch(self, path: str) -> Any:
+        def hook(module: Any, args: Any, result: Any) -> None:
+            first = result[0] if isinstance(result, (tuple, list)) else result
+            self.given.setdefault(path, []).append(first.detach().double().numpy().copy())
+
+        return hook
+
+    def advance(self, values: Mapping[str, torch.Tensor], time_axis: int | None) -> None:
+        """Run the module over all steps."""
+        sliced = {s.name: s.axis for s in self.step.inputs for s in self.step.slices(s.name) if s.index is not None}
+        by_step = self.lead == ("batch",) and not sliced and self.step.steps == 1
+        with torch.no_grad():
+            if not by_step:
+                self._call(dict(values))
+                for name, value in values.items():
+                    lead = (("time", "batch") if sliced[name] == 0 else ("batch", "time")) if name in sliced else self.lead
+                    self.inputs[name] = self._steps_second(value.numpy(), lead)
+                return
+            if time_axis is None:
+                frames = {name: [value] * HELD_STEPS for name, value in values.items()}
+            else:
+                frames = {name: list(value.unbind(time_axis)) for name, value in values.items()}
+            states = self._initial(next(iter(values.values())))
+            for t in range(min(map(len, frames.values()))):
+                returned = self._call({name: frame[t] for name, frame in frames.items()} | states)
+                states = {name: _found(name, self.step, returned) for name in states}
+            self.inputs = {name: np.stack([f.numpy() for f in frame], axis=1) for name, frame in frames.items()}
+
+    def _call(self, arguments: dict[str, Any]) -> Any:
+        try:
+            names = list(arguments)
+            if len(names) == 1:
+                return self.net(arguments[names[0]])
+            return self.net(**arguments)
+        except Exception as error:
+            shapes = {n: tuple(a.shape) for n, a in arguments.items() if isinstance(a, torch.Tensor)}
+            raise refusal(
+                "E033", "", f"the module itself cannot run on this sample of {shapes}: {type(error).__name__}: "
+                f"{str(error).splitlines()[0] if str(error) else ''}", "give a sample that module(sample) takes",
+            ) from error  # fmt: skip
+
+    def _initial(self, like: torch.Tensor) -> dict[str, Any]:
+        """Return what the state arguments of a forward of one step are before the first: None, or lists of it."""
+        found: dict[str, Any] = {}
+        for state in self.step.states:
+            base = state.partition("[")[0].partition(".")[0]
+            if base == state:
+                found[base] = None
+                continue
+            rest = state[len(base) :]
+            if not (rest.startswith("[") and rest.endswith("]") and rest[1:-1].isdigit()):
+                found[base] = None
+                continue
+            held = found.setdefault(base, [])
+            held.extend([None] * (int(rest[1:-1]) + 1 - len(held)))
+        return found
+
+    def _steps_second(self, value: Array, lead: Lead, path: str = "") -> Array:
+        """Return an array with samples first and steps second."""
+        if lead == ("time", "batch"):
+            return np.swapaxes(value, 0, 1)
+        if lead == ("all",):
+            first = path or next(iter(self.step.neurons))
+            module = self.net.get_submodule(first)
+            library = library_of(module)
+            if library is None:
+                raise TypeError(first)
+            return value.reshape(*library.merged(module, len(value)), *value.shape[1:])
+        return value
+
+    def output(self, path: str) -> Array:
+        """Return what the neuron at *path* gave, (samples, steps, *shape)."""
+        module = self.net.get_submodule(path)
+        library = library_of(module)
+        lead = ("batch",) if library is None else library.lead(module)
+        if lead == ("batch",):
+            return np.stack(self.given[path], axis=1)
+        return np.concatenate([self._steps_second(a, lead, path) for a in self.given[path]], axis=1)
+
+
+def _as_double(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def cast(value: Any) -> Any:
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            return value.double()
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return type(value)(*map(cast, value))
+        return value
+
+    return tuple(map(cast, args))
+
+
+def _found(name: str, step: Step, returned: Any) -> Any:
+    """Return the part of what a forward returned that the state argument *name* is handed next."""
+    wanted = {state[len(name) :]: fired for state, fired in step.states.items() if _is_of(state, name)}
+    last = {part: Fired(f.path, f.role, 0) for part, f in wanted.items()}
+    pairs = [(step.returned, returned)]
+    while pairs:
+        expr, value = pairs.pop(0)
+        if all(_dig(expr, part) == fired for part, fired in last.items()):
+            return value
+        if isinstance(expr, (list, tuple)) and isinstance(value, (list, tuple)):
+            pairs += zip(expr, value, strict=False)
+        elif isinstance(expr, dict) and isinstance(value, dict):
+            pairs += [(expr[k], value[k]) for k in expr if k in value]
+    raise refusal(
+        "E033", "", f"the forward takes the state {name!r}, and what it returns holds no such state to hand on",
+        "return the states that the forward takes, in the same form, or import without a sample (input_shape=...)",
+    )  # fmt: skip
+
+
+def _is_of(state: str, name: str) -> bool:
+    return state == name or state.startswith((f"{name}[", f"{name}."))
+
+
+def _dig(expr: Any, part: str) -> Any:
+    """Return the part of a structure of expressions that ``[0].v`` names."""
+    while part:
+        if part.startswith("["):
+            number, _, part = part[1:].partition("]")
+            if not isinstance(expr, (list, tuple)) or int(number) >= len(expr):
+                return None
+            expr = expr[int(number)]
+        else:
+            cut = min((i for i in (part.find(".", 1), part.find("[", 1)) if i > 0), default=len(part))
+            expr, part = getattr(expr, part[1:cut], None), part[cut:]
+    return expr
+
+
+def _compared(
+    network: StepNetwork, inputs: Mapping[str, Array], trace: Trace, theirs: Mapping[str, Array]
+) -> tuple[Diagnostic, ...]:
+    """Return a warning for ties, raise the first divergence that is none."""
+    found: dict[int, tuple[int, int, str]] = {}
+    outputs: dict[str, Array] = {}
+    for order, path in enumerate(p for p in network.schedule.order if p in theirs):
+        outputs[path], differs = _differing(network.models[path], path, trace, theirs[path])
+        for sample, step in np.argwhere(differs.reshape(*differs.shape[:2], -1).any(axis=2)).tolist():
+            found[sample] = min(found.get(sample, (step, order, path)), (step, order, path))
+    ties = []
+    for sample, (step, _, path) in sorted(found.items()):
+        finding, is_tie = _judged(network, inputs, path, sample, step, outputs[path], theirs[path])
+        if not is_tie:
+            raise ImportModelError(finding)
+        ties.append(finding)
+    return tuple(ties[:1])
+
+
+def _differing(model: NeuronModel, path: str, trace: Trace, given: Array) -> tuple[Array, Array]:
+    """Return what the import gave, and where it is not what the module gave."""
+    if model.threshold is None:
+        own = trace.out[path]
+        return own, np.abs(own - given) > 1e-9 * np.maximum(1.0, np.abs(given).max(initial=0.0))
+    own = trace.spikes[path] * (1.0 if model.amplitude is None else model.amplitude)
+    return own, np.abs(own - given) > 1e-5 * np.abs(own) + 1e-9
+
+
+def _judged(
+    network: StepNetwork, inputs: Mapping[str, Array], path: str, sample: int, step: int, own: Array, given: Array
+) -> tuple[Diagnostic, bool]:
+    """Return the finding on the first divergence of a sample, and whether it is a tie."""
+    where = tuple(np.argwhere(own[sample, step] != given[sample, step])[0].tolist())
+    index = (sample, step, *where)
+    model, node = network.models[path], network.graph[path]
+    text = (
+        f"this {node.notes.get('origin', node.op.kind)} and its import part in step {step} of sample {sample}, neuron {where}: "
+        f"the module gives {given[index]:g}, the import {own[index]:g}"
+    )
+    facts: dict[str, Any] = {"step": step, "sample": sample, "neuron": list(where)}
+    if model.threshold is not None:
+        membrane = float(tested_membrane(network, inputs, path, step)[(sample, *where)])
+        threshold = float(model.threshold[where])
+        facts |= {"membrane": membrane, "threshold": threshold}
+        text += f" (membrane {membrane!r}, threshold {threshold!r})"
+        # With several spikes a step, every multiple of the threshold is one.
+        times = np.rint(membrane / threshold) if model.reset == "multi_subtract" and threshold else 1.0
+        if abs(membrane - times * threshold) <= TIE * max(abs(membrane), abs(threshold)) and times:
+            hint = "both are right within rounding; inputs on a grid that meets the threshold exactly are such a case"
+            return Diagnostic("E035", path, f"{text}: a tie, the membrane is on the threshold", hint, facts, "warning"), True
+    hint = "report this with the module: an import must give the same spikes"
+    return Diagnostic("E034", path, text, hint, facts), False
