@@ -148,6 +148,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "module itself, or add it by hand."),
     ("E047", "a dialect where none is needed",
      "Files of spikeport, compiled programs and modules say what they mean. Leave --dialect out."),
+    ("E036", "a readout over time that the graph leaves to you",
+     "The forward ends with a sum or a mean over all steps. A graph gives spikes step by step: read the sum or mean from the "
+     "result of a run, as the module does."),
     ("E080", "your model function raised an error",
      "FILE.py:FUNCTION runs your own code, and it failed; the message has the exception and the line. Try it alone: "
      "python -c 'import FILE; FILE.FUNCTION()'."),

@@ -49,6 +49,7 @@ class Builder:
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
     readings: dict[str, NeuronReading] = field(default_factory=dict)
+    readouts: list[str] = field(default_factory=list)
     _sized: dict[Expr, Sized] = field(default_factory=dict)
     _terms: dict[Expr, tuple[Term, ...]] = field(default_factory=dict)
     _ops: dict[Expr, tuple[Op | None, Sized]] = field(default_factory=dict)
@@ -65,15 +66,10 @@ class Builder:
         ImportModelError
             E021, E023, E026 or E027 for what cannot be said or does not fit; E032 where a layer takes another lead.
         """
-        seen: set[Expr] = set()
-        frontier = [*self.step.neurons.values(), *self.step.outputs]
-        self._users.update(frontier)
-        while frontier:
-            expr = frontier.pop()
-            if expr not in seen:
-                seen.add(expr)
-                self._users.update(children(expr))
-                frontier.extend(children(expr))
+        seen = self.step.expressions()
+        self._users.update([*self.step.neurons.values(), *self.step.outputs])
+        for expr in seen:
+            self._users.update(children(expr))
         self._modules = frozenset(path for path, _ in self.root.named_modules())
         self._membranes = self._read_membranes(seen)
         for source in self.step.inputs:
@@ -84,11 +80,29 @@ class Builder:
         for path, expr in self.step.neurons.items():
             self._feed(path, self.terms(expr))
             self._feed_back(path)
-        for number, expr in enumerate(self.step.outputs):
+        for number, item in enumerate(self.step.outputs):
+            expr = self._readout(item)
             path = "output" if len(self.step.outputs) == 1 else f"output_{number}"
             path = self._free(path)
             self._node(path, Output(self._known(expr).shape), "")
             self._connect(self.terms(expr), path)
+
+    def _readout(self, expr: Expr) -> Expr:
+        """Return *expr* without a sum or mean over all steps at its end, which ``readouts`` then tells of."""
+        whole, factor = expr, ""
+        if isinstance(expr, Call) and expr.kind == "scale" and isinstance(expr.args[0], Call):
+            factor, expr = ", times a constant", expr.args[0]
+        if not (isinstance(expr, Call) and expr.kind == "over_time"):
+            return whole
+        kind, dim = expr.options
+        sized = self._known(expr.args[0])
+        if dim is not None and (not -len(sized.lead) - len(sized.shape) <= dim < len(sized.lead) or sized.lead[dim] != "time"):
+            raise refusal(
+                "E023", "", f"the forward ends with the {kind} of {sized} over axis {dim}, which is not time",
+                "put what follows the last spikes outside the module",
+            )  # fmt: skip
+        self.readouts.append(f"{kind} over all steps{factor}")
+        return expr.args[0]
 
     def _read_membranes(self, seen: set[Expr]) -> frozenset[str]:
         """Return the neurons of which only the membrane is used; refuse states that are used as signals otherwise."""
@@ -188,7 +202,7 @@ class Builder:
             sized = [s for a in expr.args if (s := self.sized(a)) is not None]
             if not sized or (expr.kind == "cat" and len(sized) < len(expr.args)):
                 return None
-            return sized[0] if expr.kind in ("add",) else self._called(expr, sized)[1]
+            return sized[0] if expr.kind == "add" else self._called(expr, sized)[1]
         return None
 
     def _called(self, expr: Call, sized: list[Sized]) -> tuple[Op | None, Sized]:

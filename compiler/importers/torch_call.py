@@ -70,6 +70,13 @@ def call(expr: Call, args: list[Sized], look: Lookup) -> tuple[Op | None, Sized]
         return None, Sized(tuple(expr.options), x.shape)
     if expr.kind in ("permute", "transpose"):
         return None, _permuted(expr, x)
+    if expr.kind in ("unsqueeze", "repeat", "expand"):
+        return None, _held(expr, x)
+    if expr.kind == "over_time":
+        raise refusal(
+            "E023", "", f"the {expr.options[0]} of {x} over axis {expr.options[1]} is used as a signal; only at the end of a "
+            "forward may steps be summed", "put what follows outside the module",
+        )  # fmt: skip
     if expr.kind == "unflatten":
         return None, _unflattened(expr, x, look)
     return _view(expr, x, look)
@@ -142,6 +149,22 @@ def _permuted(expr: Call, x: Sized) -> Sized:
             "leave the axes of a signal as they are",
         )  # fmt: skip
     return Sized(tuple(x.lead[d] for d in order[:lead]), x.shape)
+
+
+def _held(expr: Call, x: Sized) -> Sized:
+    """Return the axes of an input that is the same in every step: ``x.unsqueeze(0).repeat(steps, 1, 1)``."""
+    axes = [*x.lead, *x.shape]
+    if expr.kind == "unsqueeze":
+        if x.lead == STEP and expr.options[0] in (0, 1):
+            return Sized(("one", "batch") if expr.options[0] == 0 else ("batch", "one"), x.shape)
+    elif len(expr.options) == len(axes) and "one" in x.lead:
+        same = (1,) if expr.kind == "repeat" else (-1,)
+        if all(a == "one" or n in same or (n == a and expr.kind == "expand") for a, n in zip(axes, expr.options, strict=True)):
+            return Sized(tuple("time" if a == "one" else a for a in x.lead), x.shape)
+    raise refusal(
+        "E023", "", f"{expr.kind}{expr.options} of {x}: only a new time axis, along which the input is repeated, is known",
+        "write x.unsqueeze(0).repeat(steps, 1, ...), or give an input of all steps",
+    )  # fmt: skip
 
 
 # Lengths: a list of numbers and of lead axes, a product of the two lead axes being "all".

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from spikeport.compiler.importers.torch_expr import Fired
+from spikeport.compiler.importers.torch_expr import Call, Fired
 from spikeport.compiler.importers.torch_library import Lead, library_of, refusal
 from spikeport.compiler.importers.torch_step import Step
 from spikeport.ir.diagnostics import Diagnostic, ImportModelError
@@ -137,11 +137,16 @@ class _Run:
     def advance(self, values: Mapping[str, torch.Tensor], time_axis: int | None) -> None:
         """Run the module over all steps."""
         sliced = {s.name: s.axis for s in self.step.inputs for s in self.step.slices(s.name) if s.index is not None}
-        by_step = self.lead == ("batch",) and not sliced and self.step.steps == 1
+        by_step = self.lead == ("batch",) and not sliced and self.step.steps == 1 and not self._holds()
         with torch.no_grad():
             if not by_step:
                 self._call(dict(values))
+                steps = self.output(next(iter(self.step.neurons))).shape[1]
                 for name, value in values.items():
+                    if self.lead == ("batch",) and name not in sliced:
+                        # The forward holds it for all steps.
+                        self.inputs[name] = np.repeat(value.numpy()[:, None], steps, axis=1)
+                        continue
                     lead = (("time", "batch") if sliced[name] == 0 else ("batch", "time")) if name in sliced else self.lead
                     self.inputs[name] = self._steps_second(value.numpy(), lead)
                 return
@@ -154,6 +159,10 @@ class _Run:
                 returned = self._call({name: frame[t] for name, frame in frames.items()} | states)
                 states = {name: _found(name, self.step, returned) for name in states}
             self.inputs = {name: np.stack([f.numpy() for f in frame], axis=1) for name, frame in frames.items()}
+
+    def _holds(self) -> bool:
+        """Whether the forward repeats its input along time."""
+        return any(isinstance(e, Call) and e.kind in ("repeat", "expand") for e in self.step.expressions())
 
     def _call(self, arguments: dict[str, Any]) -> Any:
         try:

@@ -64,7 +64,8 @@ class Call(Expr):
     """A function of signals: ``add``, ``scale``, ``flatten``, ``view``, ``cat``, a pool, or a change of the lead.
 
     ``step`` is the view of one step of a signal with time, ``sequence`` the way back (``torch_trace.one_step``,
-    ``all_steps``); ``unflatten``, ``permute`` and ``transpose`` may only touch the lead.
+    ``all_steps``); ``unflatten``, ``permute``, ``transpose``, ``unsqueeze``, ``repeat`` and ``expand`` may only touch the
+    lead. ``over_time`` is a sum or mean over all steps, at the end of a forward only.
     """
 
     kind: str

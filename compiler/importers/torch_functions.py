@@ -25,7 +25,7 @@ _KIND = frozenset(("device", "dtype", "layout"))
 _FIELDS = {"v": "mem", "i": "syn", "z": "spikes"}
 _SUPPORTED = (
     "+", "-", "* and / by a constant", "flatten", "view", "reshape", "avg_pool2d", "max_pool2d", "cat", "stack", "dropout",
-    "x[step]",
+    "x[step]", "unsqueeze(0).repeat(steps, 1, ...)", "mean and sum over time at the end",
 )  # fmt: skip
 
 
@@ -86,6 +86,27 @@ def _permute(x: Any, *dims: Any) -> Expr:
 
 def _transpose(x: Any, dim0: int, dim1: int) -> Expr:
     return Call("transpose", (dim0, dim1), (x,))
+
+
+def _unsqueeze(x: Any, dim: int) -> Expr:
+    return Call("unsqueeze", (dim,), (x,))
+
+
+def _repeated(kind: str) -> Callable[..., Expr]:
+    def repeat(x: Any, *sizes: Any) -> Expr:
+        flat = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+        return Call(kind, tuple(s if isinstance(s, (int, Size)) else None for s in flat), (x,))
+
+    return repeat
+
+
+def _over_time(kind: str) -> Callable[..., Expr]:
+    def reduce(x: Any, dim: Any = None, keepdim: bool = False) -> Expr:
+        if keepdim or not isinstance(dim, int) or not isinstance(x, Expr):
+            raise TypeError(f"{kind} over other axes than time")
+        return Call("over_time", (kind, dim), (x,))
+
+    return reduce
 
 
 def _one_step(x: Any) -> Expr:
@@ -161,7 +182,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "view": _view, "reshape": _view, "avg_pool2d": _pool, "cat": _cat, "concat": _cat, "concatenate": _cat, "stack": _stack,
     "zeros": _zeros, "zeros_like": _zeros, "new_zeros": _zeros, "getitem": _getitem, "select": _select,
     "getattr": _attribute, "max_pool2d": _max_pool, "unflatten": _unflatten, "permute": _permute, "transpose": _transpose,
-    "swapaxes": _transpose, "swapdims": _transpose, "one_step_of": _one_step, "all_steps_of": _all_steps,
+    "unsqueeze": _unsqueeze, "repeat": _repeated("repeat"), "expand": _repeated("expand"), "mean": _over_time("mean"),
+    "sum": _over_time("sum"), "swapaxes": _transpose, "swapdims": _transpose, "one_step_of": _one_step,
+    "all_steps_of": _all_steps,
 }  # fmt: skip
 
 

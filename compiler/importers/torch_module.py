@@ -84,7 +84,7 @@ def from_torch(
 def import_module(
     module: Any, input_shape: Any = None, sample: Any = None, time_axis: int | None = None
 ) -> tuple[Graph, tuple[Diagnostic, ...]]:
-    """Return what :func:`from_torch` does, and what there is to say about it: E029 of hooks, E035 of ties on the sample."""
+    """Return what :func:`from_torch` does, and what to know about it: E029 of hooks, E035 of ties, E036 of a readout."""
     if not isinstance(module, nn.Module):
         raise refusal(
             "E022", "", f"from_torch takes a torch.nn.Module, not {type(module).__name__}",
@@ -106,7 +106,7 @@ def import_module(
     profile = None if library is None else library.profile(graph, builder.readings)
     graph = graph.replace(profile=profile)
     verify(graph, profile)
-    doubts = hooked(module)
+    doubts = hooked(module) + tuple(_readout(text) for text in dict.fromkeys(builder.readouts))
     if sample is not None:
         doubts += check_sample(root, graph, step, builder.lead, sample, time_axis)
     return graph, doubts
@@ -134,6 +134,13 @@ def _build(root: Any, step: Step, given: Shapes) -> Builder:
 def _lead(neuron: Any) -> Lead:
     library = library_of(neuron)
     return STEP if library is None else library.lead(neuron)
+
+
+def _readout(text: str) -> Diagnostic:
+    return Diagnostic(
+        "E036", "", f"the forward returns the {text}; the graph gives the spikes of every step",
+        "do the same with what a run returns: result.out['output'].mean(axis=1), for instance", severity="note",
+    )  # fmt: skip
 
 
 def _refuse_layers(root: Any, paths: list[str]) -> None:

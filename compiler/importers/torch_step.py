@@ -65,16 +65,18 @@ class Step:
 
     def slices(self, name: str) -> list[In]:
         """Return how the argument *name* is used: whole, or a step at a time."""
-        found: list[In] = []
+        return [expr for expr in self.expressions() if isinstance(expr, In) and expr.name == name]
+
+    def expressions(self) -> set[Expr]:
+        """Return all that is computed in the step."""
         seen: set[Expr] = set()
         frontier = [*self.neurons.values(), *self.outputs]
         while frontier:
             expr = frontier.pop()
             if expr not in seen:
                 seen.add(expr)
-                found += [expr] if isinstance(expr, In) and expr.name == name else []
                 frontier.extend(children(expr))
-        return found
+        return seen
 
 
 @dataclass(slots=True)
@@ -350,13 +352,40 @@ def _output(item: Any, steps: int) -> Expr:
         return each[-1]
     if not isinstance(item, Expr):
         raise refusal("E023", "", f"the forward returns {type(item).__name__}, not a signal", "return the spikes")
+    if isinstance(item, Call) and item.kind in ("over_time", "scale") and steps > 1:
+        kind, options = item.kind, item.options
+        if kind == "over_time" and isinstance(item.args[0], Stack) and options[1] == 0:
+            return Call("over_time", (options[0], None), (_output(item.args[0], steps),))
+        if kind == "scale" and isinstance(item.args[0], Call) and item.args[0].kind == "over_time":
+            return Call("scale", options, (_output(item.args[0], steps),))
+    summed = _accumulated(item, steps) if steps > 1 else None
+    if summed is not None:
+        return summed
     found = relative(item, steps - 1)
     if steps > 1 and _looks_back(found):
         raise refusal(
             "E025", "", "the forward returns a value that is computed from several steps of its loop",
-            "return torch.stack of the spikes of every step, and sum or average them outside the module",
+            "return torch.stack of the spikes of every step, or their sum",
         )  # fmt: skip
     return found
+
+
+def _accumulated(expr: Expr, steps: int) -> Expr | None:
+    """Return what *expr*, computed in a loop, sums over all its steps, as ``over_time``; None where it is no such sum."""
+    if isinstance(expr, Call) and expr.kind == "scale":
+        inner = _accumulated(expr.args[0], steps)
+        return None if inner is None else Call("scale", expr.options, (inner,))
+    terms, frontier = [], [expr]
+    while frontier:
+        found = frontier.pop()
+        if isinstance(found, Call) and found.kind == "add":
+            frontier.extend(found.args)
+        elif not isinstance(found, Zero):
+            terms.append(found)
+    each = sorted((t for t in terms if isinstance(t, Fired)), key=lambda t: t.step)
+    if len(terms) != steps or [t.step for t in each] != list(range(steps)) or len({(t.path, t.role) for t in each}) != 1:
+        return None
+    return Call("over_time", ("sum", None), (relative(each[-1], steps - 1),))
 
 
 def _looks_back(expr: Expr) -> bool:

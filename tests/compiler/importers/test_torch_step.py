@@ -11,7 +11,7 @@ from snntorch import utils
 from torch_nets import edges, hidden, leaky, linears, net, same_spikes
 from torch_runs import run_graph, run_torch
 
-from spikeport.compiler.importers.torch_module import from_torch
+from spikeport.compiler.importers.torch_module import from_torch, import_module
 from spikeport.ir.diagnostics import ImportModelError
 
 
@@ -121,6 +121,34 @@ def _total(self, x):
     for _ in range(4):
         spk, mem = self.lif(self.a(x), mem)
         total = total + spk
+    return total / 4
+
+
+def _mean(self, x):
+    mem, spikes = self.lif.init_leaky(), []
+    for t in range(x.shape[0]):
+        spk, mem = self.lif(self.a(x[t]), mem)
+        spikes.append(spk)
+    return torch.stack(spikes).mean(0)
+
+
+@pytest.mark.parametrize(
+    ("forward", "text"), [(_total, "sum over all steps, times a constant"), (_mean, "mean over all steps")]
+)
+def test_a_readout_over_time_is_left_to_the_reader_of_the_result(forward, text):
+    module = net(forward, **linears("a"), lif=leaky())
+    x = torch.tensor(random_input((4,), 2, samples=3, steps=9))
+    graph, found = import_module(module, sample=x[:, 0] if forward is _total else x.transpose(0, 1))
+    assert [e.source for e in graph.into("output")] == ["lif"]
+    assert [(d.code, d.severity) for d in found] == [("E036", "note")]
+    assert f"the forward returns the {text}; the graph gives the spikes of every step" in found[0].message
+
+
+def _weighted(self, x):
+    mem, total = self.lif.init_leaky(), 0
+    for step in range(4):
+        spk, mem = self.lif(self.a(x), mem)
+        total = total + 0.5**step * spk
     return total
 
 
@@ -133,7 +161,7 @@ def _uneven(self, x):
 
 
 REFUSED = {
-    "total": (net(_total, **linears("a"), lif=leaky()), "E025", "", "computed from several steps of its loop"),
+    "total": (net(_weighted, **linears("a"), lif=leaky()), "E025", "", "computed from several steps of its loop"),
     "uneven": (net(_uneven, **linears("a", "b"), lif=leaky()), "E025", "lif", "call 1 gets something else than the last"),
 }  # fmt: skip
 
