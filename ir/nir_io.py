@@ -212,4 +212,11 @@ def save_nir(graph: Graph, path: str | os.PathLike[str]) -> None:
             hold.unlink(missing_ok=True)
 
 
-__all__ = ["from_nir", "read_nir_tree", "save_nir", "to_nir", "tree_to_graph"]
+def read_as_nir(path: str | os.PathLike[str]) -> Any:
+    """Return what stock nir itself reads from the file at *path*: what other libraries' importers are handed."""
+    import nir
+
+    return nir.read(path)
+
+
+__all__ = ["from_nir", "read_as_nir", "read_nir_tree", "save_nir", "to_nir", "tree_to_graph"]

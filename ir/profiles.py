@@ -102,7 +102,8 @@ def missing_profile() -> ProfileError:
             "E330", "",
             "the model does not state its execution profile (dt, integration, reset, latency); each would give other spikes:\n"
             + "\n".join(lines),
-            "name the framework that it was trained in: --profile NAME[:RESET][,field=value] or profile='NAME'",
+            "name the framework that it was trained in: --profile NAME[:RESET][,field=value] or profile='NAME'; of a .nir file "
+            "name the library that exported it, if it did: --dialect NAME[:RESET][,field=value] or load(..., dialect='NAME')",
         )
     )  # fmt: skip
 

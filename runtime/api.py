@@ -18,7 +18,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from spikeport.hw_profiles.target import Target
 
 __all__ = [
-    "CheckResult", "Comparison", "Model", "RunResult", "check", "compare", "compare_backends", "compile", "from_torch", "load",
-    "run", "stated_profile",
+    "CheckResult", "Comparison", "Model", "RunResult", "check", "compare", "compare_backends", "compile", "export",
+    "from_torch", "load", "run", "stated_profile",
 ]  # fmt: skip
 
 
@@ -92,7 +92,8 @@ def check(model: Any, target: Target | str | None = None, profile: Profile | str
             found += findings(model.graph)
             if any(d.severity == "error" for d in found):
                 kind = VerifyError  # type: ignore[assignment]
-            return CheckResult((*missing_profile().diagnostics, *found), None, kind.exit_code)
+            missing = missing_profile() if model.leaves_open is None else _asked_back(model.leaves_open)
+            return CheckResult((*missing.diagnostics, *found), None, kind.exit_code)
         if model.program is not None and (target is None or _name(target) == model.program.target):
             program = model.program
             _check_limits(program)
@@ -147,6 +148,7 @@ def compile(
                 "E618", model.source, "this model is compiled already", "compile the .nir or the module that it came from"
             )
         )
+    _settled_or_asked(model, profile)
     calibration = None if data is None else prepare_inputs(data, model.graph).values
     return lower(
         model.graph, target, profile, arithmetic=arith or "float64", opt=opt, passes=passes, chips=chips, keep=keep,
@@ -203,6 +205,7 @@ def run(
     model = load(model, like=only_shape(inputs))
     runner = get_backend(backend)
     settled, number = _settled(model, profile, arith, target)
+    _settled_or_asked(model, settled)
     if model.program is not None and (target is None or _name(target) == model.program.target):
         program = model.program
     else:
@@ -240,15 +243,71 @@ def compare_backends(
         )
     runners = [get_backend(name) for name in backends]
     settled, number = _settled(model, profile, arith, None)
+    _settled_or_asked(model, settled)
     shared = [a for a in runners[0].arithmetics if a in runners[1].arithmetics] or [*runners[0].arithmetics]
     program = model.program or lower(model.graph, None, settled, arithmetic=number or shared[0], opt=0)
     given = prepare_inputs(inputs, program.graph, steps=steps, encode=encode, seed=seed)
     return compare_programs(program, given, runners, seed=seed)
 
 
+def export(model: Any, path: str | Path, *, dialect: str, profile: Profile | str | None = None) -> tuple[Diagnostic, ...]:
+    """Write *model* as a ``.nir`` file from which a library's own importer builds the same network.
+
+    Where the library is installed, it imports the file and runs beside the model before the file is put in place.
+
+    Parameters
+    ----------
+    model : path, Graph, Model or torch.nn.Module
+        As for `load`.
+    path : path
+        Where to write; what is there stays whole unless the export succeeds.
+    dialect : str
+        ``snntorch``, ``sinabs``, ``norse`` or ``spikingjelly``; ``spikeport`` (or ``nir``) for our own form, which loses
+        nothing and is plain NIR for others.
+    profile : Profile, str or None
+        Time semantics; None takes the model's own.
+
+    Returns
+    -------
+    tuple of Diagnostic
+        What was written differently (E585), and that the file was checked (E583) or was not (E582).
+
+    Raises
+    ------
+    UsageError
+        E041 for an unknown dialect, E618 for a compiled program.
+    UnsupportedError
+        E580, E581, E584: what the library's importer does not read correctly.
+    ProfileError, ImportModelError, VerifyError
+        See ``spikeport explain CODE``.
+    """
+    from spikeport.compiler.exporters.export import OWN, export_nir
+
+    model = load(model)
+    if model.program is not None:
+        raise UsageError(
+            Diagnostic("E618", model.source, "this model is compiled already", "export the .nir or the module it came from")
+        )
+    stated = stated_profile(model, profile)
+    if stated is None and dialect not in OWN:
+        _settled_or_asked(model, None)
+        raise missing_profile()
+    return export_nir(model.graph, stated, path, dialect)
+
+
 def stated_profile(model: Model, given: Profile | str | None = None) -> Profile | None:
     """Return the profile that a run of *model* would use, or None where nobody states one."""
     return _settled(model, given, None, None)[0] or model.profile
+
+
+def _settled_or_asked(model: Model, profile: Profile | str | None) -> None:
+    """Refuse a run without a profile where the dialect of the model's file leaves something open (E338)."""
+    if profile is None and model.profile is None and model.leaves_open is not None:
+        raise _asked_back(model.leaves_open)
+
+
+def _asked_back(leaves_open: Diagnostic) -> ProfileError:
+    return ProfileError(replace(leaves_open, severity="error"))
 
 
 def _settled(

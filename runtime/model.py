@@ -51,9 +51,7 @@ class Model:
         return {path: self.graph[path].op.shape for path in self.graph.inputs}  # type: ignore[attr-defined]
 
 
-def load(
-    source: Any, input_shape: Shape | None = None, *, like: Shape | None = None, dialect: str | None = None
-) -> Model:
+def load(source: Any, input_shape: Shape | None = None, *, like: Shape | None = None, dialect: str | None = None) -> Model:
     """Return the model that *source* names.
 
     Parameters
@@ -107,9 +105,7 @@ def _load(source: Any, input_shape: Shape | None, like: Shape | None) -> Model:
     )  # fmt: skip
 
 
-def from_torch(
-    module: Any, input_shape: Shape | None = None, sample: Any = None, *, time_axis: int | None = None
-) -> Model:
+def from_torch(module: Any, input_shape: Shape | None = None, sample: Any = None, *, time_axis: int | None = None) -> Model:
     """Return the model of a ``torch.nn.Module`` built with a supported library.
 
     Reset kind and delay, dt, decays and learned thresholds are read from the module itself.

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from spikeport.compiler.importers.dialects.reading import in_dialect, parse_dialect
+from spikeport.compiler.importers.nir_edges import mended_tree
 from spikeport.ir import Diagnostic, Edge, Graph, Node
 from spikeport.ir.diagnostics import ImportModelError
 from spikeport.ir.nir_io import read_nir_tree, tree_to_graph
@@ -23,36 +25,47 @@ from spikeport.ir.shapes import infer_shapes
 _SAME_SHAPE = (Neuron, Scale, Threshold, Delay, Input)
 
 
-def load_nir(path: str | os.PathLike[str]) -> tuple[Graph, tuple[Diagnostic, ...]]:
+def load_nir(path: str | os.PathLike[str], dialect: str | None = None) -> tuple[Graph, tuple[Diagnostic, ...]]:
     """Read a ``.nir`` file.
 
     Parameters
     ----------
     path : path
         File of nir (any version so far) or of spikeport.
+    dialect : str or None
+        The library that wrote it, ``NAME[:RESET][,field=value]``, with what its files do not show; None leaves that to the
+        marks that the file bears.
 
     Returns
     -------
     Graph
-        To be verified by ``spikeport.ir.verify``; its profile is None unless spikeport wrote the file.
+        To be verified by ``spikeport.ir.verify``; its profile is None unless spikeport wrote the file or a dialect gives it.
     tuple of Diagnostic
-        Warnings, one for each repair: E009 to E016.
+        Warnings, one for each repair: E009 to E018, E044, E046; notes of the dialect: E040, and E338 where it leaves
+        something open.
 
     Raises
     ------
     ImportModelError
-        E001 to E008 for a file that cannot be read as a graph, E017 where a population's size has two readings.
+        E001 to E008 for a file that cannot be read as a graph, E017 where a population's size has two readings, E042 where
+        the file bears the marks of another library than *dialect*.
+    UsageError
+        E041 for an unknown dialect.
     """
     found: list[Diagnostic] = []
     tree = read_nir_tree(path)
-    graph = tree_to_graph(tree, found)
     if "spikeport" in (tree["node"].get("metadata") or {}):
-        return graph, tuple(found)  # our own file says what it means
+        if dialect is not None:
+            parse_dialect(dialect)
+            text = f"spikeport wrote this file, which says what it means: the dialect {dialect} is not used"
+            found.append(Diagnostic("E047", "", text, "leave the dialect out", severity="warning"))
+        return tree_to_graph(tree, found), tuple(found)
+    graph = tree_to_graph(mended_tree(tree, found), found)
     graph = _without_batch(graph, found)
     graph = _mended_flatten(graph, found)
     _refuse_two_readings(graph)
     graph = _full_outputs(graph, found)
-    graph = _full_parameters(graph, found)
+    graph = in_dialect(_full_parameters(graph, found), dialect, found)
     return graph, tuple(found)
 
 

@@ -16,6 +16,7 @@ def check(
     model: options.Model,
     target: options.TargetName = None,
     profile: options.ProfileText = None,
+    dialect: options.Dialect = None,
     input_shape: options.InputShape = None,
     as_json: options.Json = False,
 ) -> None:
@@ -26,7 +27,7 @@ def check(
     loaded: object = model
     with output.working("checking"):
         try:
-            loaded = api.load(model, options.parse_shape(input_shape))
+            loaded = api.load(model, options.parse_shape(input_shape), dialect=dialect)
         except SpikeportError as error:
             found = api.CheckResult(error.diagnostics, None, error.exit_code)
         else:

@@ -16,6 +16,7 @@ def compare(
     backends: Annotated[str | None, typer.Option(metavar="A,B", help="Run MODEL in both, such as engine,reference.")] = None,
     inputs: Annotated[Path | None, typer.Option("--input", "-i", metavar="X.npy|X.npz", help="Input of both runs.")] = None,
     profile: options.ProfileText = None,
+    dialect: options.Dialect = None,
     arith: options.Arithmetic = None,
     steps: options.Steps = None,
     encode: options.Encode = None,
@@ -49,7 +50,7 @@ def compare(
             )
         with output.working("running"):
             arrays = read_arrays(inputs)
-            model = api.load(a, options.parse_shape(input_shape), like=only_shape(arrays))
+            model = api.load(a, options.parse_shape(input_shape), like=only_shape(arrays), dialect=dialect)
             found = api.compare_backends(
                 model, arrays, options.parse_list(backends), profile=profile, arith=arith, steps=steps, encode=encode, seed=seed
             )

@@ -15,6 +15,7 @@ def compile_(
     target: options.NeededTarget,
     out: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.spk", help="Where to write the compiled program.")],
     profile: options.ProfileText = None,
+    dialect: options.Dialect = None,
     opt: Annotated[int, typer.Option("-O", min=0, max=2, help="Level of clean-ups; none changes a recorded bit.")] = 1,
     passes: Annotated[str | None, typer.Option(metavar='"a{x=1},b"', help="Pipeline in place of the level's.")] = None,
     data: Annotated[Path | None, typer.Option(metavar="CALIB.npz", help="Input for passes that calibrate.")] = None,
@@ -32,7 +33,7 @@ def compile_(
 
     check_writable(out)
     with output.working("compiling"):
-        loaded = api.load(model, options.parse_shape(input_shape))
+        loaded = api.load(model, options.parse_shape(input_shape), dialect=dialect)
         program = api.compile(loaded, target, profile, opt=opt, passes=passes, data=data, seed=seed, chips=chips, arith=arith)
     output.say_findings((*loaded.diagnostics, *stored_findings(program)))
     if data is not None and not program.notes.get("calibrated"):

@@ -12,6 +12,7 @@ from spikeport.runtime.cli import options, output
 def inspect(
     model: options.Model,
     profile: options.ProfileText = None,
+    dialect: options.Dialect = None,
     cores: Annotated[bool, typer.Option("--cores", help="List what lies on every core of a compiled program.")] = False,
     input_shape: options.InputShape = None,
     as_json: options.Json = False,
@@ -21,7 +22,7 @@ def inspect(
     from spikeport.runtime.cli.summary import program_text
 
     with output.working("loading"):
-        loaded = api.load(model, options.parse_shape(input_shape))
+        loaded = api.load(model, options.parse_shape(input_shape), dialect=dialect)
     output.say_findings(loaded.diagnostics)
     stated = api.stated_profile(loaded, profile)
     if as_json:

@@ -20,6 +20,7 @@ from spikeport.runtime.cli.check import check
 from spikeport.runtime.cli.compare import compare
 from spikeport.runtime.cli.compile import compile_
 from spikeport.runtime.cli.doctor import doctor
+from spikeport.runtime.cli.export import export
 from spikeport.runtime.cli.inspect import inspect
 from spikeport.runtime.cli.lists import backends, explain, passes, targets
 from spikeport.runtime.cli.report import report
@@ -37,6 +38,7 @@ app.command("compile")(compile_)
 app.command("run")(run)
 app.command("compare")(compare)
 app.command("report")(report)
+app.command("export")(export)
 app.command("inspect")(inspect)
 app.command("targets")(targets)
 app.command("backends")(backends)

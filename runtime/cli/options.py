@@ -22,6 +22,12 @@ ProfileText = Annotated[
         "--profile", "-p", metavar="P", help="Execution profile NAME[:RESET][,field=value], where the model states none."
     ),
 ]
+Dialect = Annotated[
+    str | None,
+    typer.Option(
+        metavar="D", help="Library that wrote MODEL.nir, NAME[:RESET][,field=value]; by default as the file's marks show."
+    ),
+]
 InputShape = Annotated[
     str | None, typer.Option(metavar="N,N,...", help="Input shape of a torch module that does not fix it, such as 1,28,28.")
 ]

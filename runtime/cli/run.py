@@ -22,6 +22,7 @@ def run(
     backend: Annotated[str, typer.Option("--backend", "-b", metavar="B", help="A name of `spikeport backends`.")] = "engine",
     target: options.TargetName = None,
     profile: options.ProfileText = None,
+    dialect: options.Dialect = None,
     arith: options.Arithmetic = None,
     steps: options.Steps = None,
     encode: options.Encode = None,
@@ -50,7 +51,7 @@ def run(
     with limit(timeout, as_json):
         with output.working("loading"):
             arrays = read_arrays(inputs)
-            loaded = api.load(model, options.parse_shape(input_shape), like=only_shape(arrays))
+            loaded = api.load(model, options.parse_shape(input_shape), like=only_shape(arrays), dialect=dialect)
         output.say_findings(loaded.diagnostics)
         recorded = "all" if record.strip() == "all" else options.parse_list(record)
         with output.progress_bar("running", in_portions=timeout is not None) as progress:

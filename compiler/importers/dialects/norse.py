@@ -1,0 +1,67 @@
+"""Norse's files: tau multiplied by dt; dt, reset method and v_reset are lost, and LIFCell is written as a CubaLIF."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from spikeport.compiler.importers.dialects.base import (
+    Dialect,
+    Question,
+    Reading,
+    has,
+    mended,
+    neurons,
+    spikes,
+    with_ops,
+    with_parameters,
+)
+from spikeport.ir import Graph
+from spikeport.ir.ops import Op
+
+_LEAKY = ("LIF", "LI", "CubaLIF")
+
+
+def evidence(graph: Graph) -> str | None:
+    """Return None: Norse writes plain nodes with r = 1, and the dt by which it multiplies is not in the file."""
+    return None
+
+
+def read(graph: Graph, stated: Mapping[str, str]) -> Reading:
+    """Return the graph with time constants in seconds.
+
+    Norse 1.1 writes ``tau = dt/tau_mem_inv``, dt times what it is; older ones wrote ``1/tau_mem_inv``. A tau of dt or less
+    has only the first reading, since no Euler step decays by it.
+    """
+    if "dt" not in stated:
+        return Reading(graph)
+    dt = float(stated["dt"])
+    changed: dict[str, Op] = {}
+    found = []
+    for path, p in neurons(graph, *_LEAKY).items():
+        taus = {name: value for name, value in p.items() if name.startswith("tau")}
+        if all(np.all(value > dt) for value in taus.values()):
+            continue
+        changed[path] = with_parameters(graph, path, **{name: value / dt for name, value in taus.items()})
+        told = ", ".join(f"{name} {float(value.max()):.6g} s" for name, value in taus.items())
+        text = f"{told}: Norse's exporter multiplies time constants by dt; taken divided by dt = {dt:g} s"
+        found.append(mended(path, text, dt=dt, **{name: float(value.max()) for name, value in taus.items()}))
+    # LIFCell, which is written as a CubaLIF, adds its input to the current whole, and leaks in the membrane only.
+    cell = {"@%CubaLIF:syn_gain": "unit", "@%CubaLIF:leak": "nir"} if neurons(graph, "CubaLIF") else {}
+    return Reading(with_ops(graph, changed), cell, tuple(found))
+
+
+DIALECT = Dialect(
+    "norse", "Norse", "norse", evidence, read,
+    (
+        Question(
+            ("dt",), "dt, by which its exporter multiplies every tau: dt=0.001 (its default)", "dt=0.001", has(*_LEAKY), True,
+        ),
+        Question(
+            ("reset",), "reset_method and v_reset, which it does not write: :value (its default; v_reset is 0 then, else "
+            "@PATH:v_reset=NUMBER) or :subtract (reset_subtract)",
+            ":value", spikes,
+        ),
+    ),
+)  # fmt: skip
