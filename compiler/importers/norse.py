@@ -12,9 +12,9 @@ With ``k = dt*tau_mem_inv``, ``a = dt*tau_syn_inv``, ``x`` the input and ``z`` t
 Our synaptic current is ``i'``, the one that enters the membrane: ``i' = (1 - a)*i' + x``, so the current is new and its
 gain is 1. ``k`` and ``a`` are computed by the module's own expressions in its own number type and kept exactly; NIR's
 ``tau`` is ``dt/k`` and ``r`` is 1. The membrane is summed as ``((1 - k)*v + k*i') + k*v_leak`` here, which can move it by
-a rounding. It starts at v_leak (IAF: at v_reset), which the layers over time and the recurrent cells round to float32; a
-v_leak of double precision they also round in the first step, where we do not. Neither the input weights nor the
-recurrent ones of a recurrent cell have a bias. A call without a state starts anew: nothing is kept in a module.
+a rounding. It starts at v_leak (IAF: at v_reset), which the layers over time and the recurrent cells round to float32. Neither
+the input weights nor the recurrent ones of a recurrent cell have a bias. A call without a state starts anew: nothing is
+kept in a module.
 Source: the package's own ``torch/module/*.py`` and ``torch/functional/*.py``, version 1.1.0.
 """
 
@@ -130,8 +130,8 @@ def read(module: Any, path: str, shape: Shape) -> NeuronReading:
             for name in ("tau_mem_inv", "tau_syn_inv") if hasattr(p, name)
         }  # fmt: skip
     v_init = value(kind.start)
-    if kind.single:
-        v_init = _rounded(v_init, module)
+    if kind.single and not isinstance(module, norse.LIFRefracCell):
+        v_init = _rounded_start(v_init, rates["tau_mem_inv"])
     extras = Extras(
         discrete=_discrete(dt, rates),
         v_init=_thin(v_init) if np.any(v_init) else None,
@@ -155,9 +155,14 @@ def _number(value: Any) -> Any:
     return torch.as_tensor(value, dtype=torch.float64) if isinstance(value, (int, float)) else value
 
 
-def _rounded(v_init: Array, module: Any) -> Array:
-    """Return the start of a membrane that ``torch.full`` makes: in float32, but for LIFRefracCell in the input's type."""
-    return v_init if isinstance(module, norse.LIFRefracCell) else v_init.astype(np.float32).astype(np.float64)
+def _rounded_start(v_leak: Array, k: Array) -> Array:
+    """Return the start of a membrane that ``torch.full`` makes in float32, from a *v_leak* that may be more precise.
+
+    In its first step such a membrane is not pulled, for ``v_leak - v`` is 0 in float32; ours starts from where the pull ends.
+    """
+    start = v_leak.astype(np.float32).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((start == v_leak) | (k == 1), start, (start - k * v_leak) / (1 - k))
 
 
 def _discrete(dt: float, rates: Mapping[str, Array]) -> Discrete:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from library_checks import assert_equal_spikes
 from norse.torch.module.snn import SNNCell
-from random_norse import FAMILIES, METHODS, Loop, LoopBack, Step, norse, random_module, run_norse
+from random_norse import FAMILIES, METHODS, Loop, LoopBack, Step, norse, random_module, run_norse, takes_all_steps
 from random_snn import random_input
 from torch import nn
 from torch_runs import run_graph
@@ -153,6 +153,7 @@ INTEGRATORS = {
     "LILinearCell": lambda: norse.LILinearCell(6, 3, norse.LIParameters(tau_syn_inv=torch.tensor(350.0))),
     "LIBoxCell": lambda: norse.LIBoxCell(norse.LIBoxParameters(v_leak=torch.tensor(-0.3))),
     "LI": lambda: norse.LI(norse.LIParameters(v_leak=torch.tensor(0.2)), dt=0.003),
+    "LI float64": lambda: norse.LI(norse.LIParameters(v_leak=torch.tensor(0.2, dtype=torch.float64))),
 }
 
 
@@ -160,7 +161,7 @@ INTEGRATORS = {
 def test_integrators_give_their_membrane(name):
     torch.manual_seed(9)
     module = norse.SequentialState(dense(5, 6), INTEGRATORS[name]())
-    if name == "LI":
+    if isinstance(module[1], norse.LI):
         module = norse.SequentialState(norse.Lift(module[0]), module[1])
     x, given = random_input((5,), 3), []
     run_norse(module, x, outputs=given)
@@ -248,6 +249,14 @@ def test_forms_of_networks(form):
     assert all(spikes.any() for spikes in run.spikes.values())
 
 
+@pytest.mark.parametrize("form", [f for f in FORMS if "RecurrentSequential" not in f and "within" not in f])
+def test_the_check_on_a_sample_finds_nothing(form):
+    torch.manual_seed(11)
+    module = FORMS[form]()
+    sample = torch.as_tensor(random_input((5,), 2, steps=20)).transpose(0, 1)
+    from_torch(module, sample=sample, time_axis=None if takes_all_steps(module) else 0)
+
+
 def test_return_hidden_gives_every_layer():
     module = norse.SequentialState(dense(5, 6), norse.LIFCell(lif()), dense(6, 4), norse.LIFCell(lif()), return_hidden=True)
     graph = from_torch(module)
@@ -292,7 +301,9 @@ def test_the_start_is_the_leak_and_a_layers_is_rounded():
     cell = from_torch(norse.SequentialState(dense(5, 6), norse.LIFCell(norse.LIFParameters(v_leak=leak))))
     layer = from_torch(norse.SequentialState(norse.Lift(dense(5, 6)), norse.LIF(norse.LIFParameters(v_leak=leak))))
     assert float(cell["1"].op.extras.v_init) == float(leak)
-    assert float(layer["1"].op.extras.v_init) == float(leak.float())
+    # In float32 nothing pulls it in the first step; in ours the pull brings it where it then is.
+    assert np.isclose(float(layer["1"].op.extras.v_init), float(leak.float()), rtol=1e-8)
+    assert float(layer["1"].op.extras.v_init) != float(leak.float())
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -311,7 +322,8 @@ def test_the_start_is_that_of_the_librarys_initial_state(kind):
         start = module.initial_state(x)
         start = getattr(start, "lif", start).v.detach().double()
     read = LIBRARY.read(module, "cell", (3,))
-    assert np.array_equal(np.broadcast_to(read.op.extras.v_init, (3,)), np.broadcast_to(start.detach().numpy(), (1, 3))[0])
+    is_rounded = KINDS[kind].single and kind is not norse.LIFRefracCell
+    assert np.allclose(read.op.extras.v_init, start.detach().numpy(), rtol=1e-8 if is_rounded else 0, atol=0)
 
 
 def test_all_survives_a_file(tmp_path):
