@@ -7,6 +7,7 @@ from typing import Any
 
 import norse.torch as norse
 import torch
+from norse.torch.module.sequential import RecurrentSequentialState
 
 from spikeport.compiler.importers.torch_library import TIME_FIRST, refusal
 from spikeport.compiler.importers.torch_trace import all_steps, keep, one_step, previous
@@ -43,8 +44,8 @@ def _recurrent_sequential(module: Any, x: Any, state: Any = None) -> Any:
             "E021", "", f"output_modules={chosen} gives several outputs, which Norse 1.1.0 cannot add to the next input",
             "give output_modules one number",
         )  # fmt: skip
-    is_handed = state is not None and not isinstance(state, _Handed)
-    if isinstance(state, _Handed):
+    is_handed = state is not None and not isinstance(state, RecurrentSequentialState)
+    if isinstance(state, RecurrentSequentialState):
         x = x + state.cache
     elif is_handed or _lifts:
         x = x + previous(module, "cache")
@@ -53,21 +54,7 @@ def _recurrent_sequential(module: Any, x: Any, state: Any = None) -> Any:
     outputs, states = module.module(x, None if state is None else state.state)
     if is_handed or _lifts:
         keep(module, "cache", outputs[chosen])
-    return outputs[chosen], _Handed((outputs[chosen], states))
-
-
-class _Handed(tuple[Any, ...]):
-    """What a traced RecurrentSequential hands on, as its RecurrentSequentialState does."""
-
-    __slots__ = ()
-
-    @property
-    def cache(self) -> Any:
-        return self[0]
-
-    @property
-    def state(self) -> Any:
-        return self[1]
+    return outputs[chosen], RecurrentSequentialState(outputs[chosen], states)
 
 
 def _lift(module: Any, x: Any) -> Any:

@@ -269,6 +269,10 @@ class Builder:
             return self._cat(expr)
         if isinstance(expr, Call):
             op = self._called(expr, [self._known(expr.args[0])])[0]
+            if expr.kind == "relu" and not self._is_binary(expr.args[0]):
+                raise refusal(
+                    "E023", "", "relu of other values than spikes of 0 or 1 is no node", "put a spiking neuron in its place"
+                )
             if expr.kind == "max_pool2d":
                 return self._maximum("max_pool2d", op, expr.args[0], expr, "")
             return self.terms(expr.args[0]) if op is None else self._stage(expr.kind, op, self.terms(expr.args[0]))
@@ -315,7 +319,7 @@ class Builder:
             module = self.root.get_submodule(expr.path)
             passes = self._built(expr, self._known(expr.arg))[0] is None or isinstance(module, (nn.Flatten, *MAX_POOLS))
             return passes and self._is_binary(expr.arg)
-        passing = ("cat", "flatten", "view", "step", "sequence", "permute", "transpose", "unflatten", "max_pool2d")
+        passing = ("cat", "flatten", "view", "step", "sequence", "permute", "transpose", "unflatten", "max_pool2d", "relu")
         return isinstance(expr, Call) and expr.kind in passing and all(map(self._is_binary, expr.args))
 
     def _add(self, expr: Call) -> tuple[Term, ...]:

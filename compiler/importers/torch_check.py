@@ -8,6 +8,8 @@ whose membrane lies that near to the threshold is a tie and a warning; any other
 from __future__ import annotations
 
 import copy
+import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from spikeport.compiler.importers.torch_expr import Call, Fired
+from spikeport.compiler.importers.torch_expr import Call
 from spikeport.compiler.importers.torch_library import Lead, library_of, refusal
 from spikeport.compiler.importers.torch_step import Step
 from spikeport.ir.diagnostics import Diagnostic, ImportModelError
@@ -32,13 +34,15 @@ HELD_STEPS = 32
 TIE = 1e-12
 
 
-def check_sample(root: Any, graph: Graph, step: Step, lead: Lead, sample: Any, time_axis: int | None) -> tuple[Diagnostic, ...]:
-    """Run *root* and *graph* on *sample*; return a warning where they differ in ties only.
+def check_sample(
+    twin: Any, graph: Graph, step: Step, lead: Lead, sample: Any, time_axis: int | None
+) -> tuple[Diagnostic, ...]:  # fmt: skip
+    """Run *twin* and *graph* on *sample*; return a warning where they differ in ties only.
 
     Parameters
     ----------
-    root : torch.nn.Module
-        The module; it is left as it was.
+    twin : torch.nn.Module
+        A copy of the module that :func:`double_twin` made; it is run, and hooks are put on it.
     graph : Graph
         Its import.
     step : Step
@@ -57,7 +61,7 @@ def check_sample(root: Any, graph: Graph, step: Step, lead: Lead, sample: Any, t
     """
     given = sample if isinstance(sample, Mapping) else {s.name: sample for s in step.inputs}
     values = {name: torch.as_tensor(np.asarray(_plain(value))).double() for name, value in given.items()}
-    run = _Run(_copy(root), step, lead)
+    run = _Run(twin, step, lead)
     run.advance(values, time_axis)
     inputs = {_input_node(graph, step, name): x for name, x in run.inputs.items()}
     network = build_network(graph, graph.profile) if graph.profile is not None else None
@@ -81,20 +85,33 @@ def _input_node(graph: Graph, step: Step, name: str) -> str:
     return path if path in graph.inputs else f"{path}_in"
 
 
-def _copy(root: Any) -> Any:
-    """Return a copy of *root* in double precision and eval mode, its neurons at rest."""
-    # A state of the last run hangs on its gradient; such tensors are copied by hand.
+def double_twin(root: Any, step: Step) -> Any:
+    """Return a copy of *root* in double precision and eval mode, its neurons at rest.
+
+    Decays that a module computes in every call are other numbers in double precision: the twin is to be imported anew, and
+    its own import compared with it.
+    """
+    # A state of the last run hangs on its gradient, and some classes copy themselves in their own way (or fail to).
     memo: dict[int, Any] = {}
     for module in root.modules():
         for value in _tensors(list(module.__dict__.values())):
             if value.grad_fn is not None:
                 memo[id(value)] = value.detach().clone()
+    own = [module for module in root.modules() if hasattr(type(module), "__deepcopy__")]
+    memo |= {id(module): object.__new__(type(module)) for module in own}
+    for module in own:
+        memo[id(module)].__dict__.update(copy.deepcopy(module.__dict__, memo))
     net = copy.deepcopy(root, memo).eval()
-    for module in net.modules():
-        library = library_of(module)
+    for path in step.neurons:
+        neuron = net.get_submodule(path)
+        library = library_of(neuron)
         if library is not None:
-            library.reset(module)
-    return net.double()
+            library.reset(neuron)
+    for module in net.double().modules():
+        for name, value in module.__dict__.items():
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
+                module.__dict__[name] = value.double()  # a weight that was given as a plain tensor
+    return net
 
 
 def _tensors(items: Any) -> list[Any]:
@@ -154,7 +171,7 @@ class _Run:
                 frames = {name: [value] * HELD_STEPS for name, value in values.items()}
             else:
                 frames = {name: list(value.unbind(time_axis)) for name, value in values.items()}
-            states = self._initial(next(iter(values.values())))
+            states = self._initial()
             for t in range(min(map(len, frames.values()))):
                 returned = self._call({name: frame[t] for name, frame in frames.items()} | states)
                 states = {name: _found(name, self.step, returned) for name in states}
@@ -177,20 +194,17 @@ class _Run:
                 f"{str(error).splitlines()[0] if str(error) else ''}", "give a sample that module(sample) takes",
             ) from error  # fmt: skip
 
-    def _initial(self, like: torch.Tensor) -> dict[str, Any]:
-        """Return what the state arguments of a forward of one step are before the first: None, or lists of it."""
+    def _initial(self) -> dict[str, Any]:
+        """Return what the state arguments of a forward of one step are before the first: None, or lists and dicts of it."""
+        parameters = inspect.signature(type(self.net).forward).parameters
         found: dict[str, Any] = {}
         for state in self.step.states:
-            base = state.partition("[")[0].partition(".")[0]
-            if base == state:
+            base, *keys = parts(state)
+            default = parameters[base].default if base in parameters else inspect.Parameter.empty
+            if default is None or any(key.startswith(".") for key in keys):
                 found[base] = None
-                continue
-            rest = state[len(base) :]
-            if not (rest.startswith("[") and rest.endswith("]") and rest[1:-1].isdigit()):
-                found[base] = None
-                continue
-            held = found.setdefault(base, [])
-            held.extend([None] * (int(rest[1:-1]) + 1 - len(held)))
+            else:
+                found[base] = _with_none(found.get(base), keys)
         return found
 
     def _steps_second(self, value: Array, lead: Lead, path: str = "") -> Array:
@@ -216,6 +230,24 @@ class _Run:
         return np.concatenate([self._steps_second(a, lead, path) for a in self.given[path]], axis=1)
 
 
+def parts(state: str) -> list[str]:
+    """Return ``state[0].v`` as its argument and the ways into it: ``["state", "0", ".v"]``; ``"0"`` and ``"a"`` are items."""
+    found = re.findall(r"^[^.\[]+|\.[^.\[]+|\[[^\]]*\]", state)
+    return [key[1:-1] if key.startswith("[") else key for key in found]
+
+
+def _with_none(held: Any, keys: list[str]) -> Any:
+    """Return *held* with None where *keys* lead to, lists and dicts made on the way."""
+    if not keys:
+        return None
+    if keys[0].isdigit():
+        items = list(held or [])
+        items += [None] * (int(keys[0]) + 1 - len(items))
+        items[int(keys[0])] = _with_none(items[int(keys[0])], keys[1:])
+        return items
+    return {**(held or {}), keys[0]: _with_none((held or {}).get(keys[0]), keys[1:])}
+
+
 def _as_double(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     def cast(value: Any) -> Any:
         if isinstance(value, torch.Tensor) and value.is_floating_point():
@@ -229,12 +261,11 @@ def _as_double(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _found(name: str, step: Step, returned: Any) -> Any:
     """Return the part of what a forward returned that the state argument *name* is handed next."""
-    wanted = {state[len(name) :]: fired for state, fired in step.states.items() if _is_of(state, name)}
-    last = {part: Fired(f.path, f.role, 0) for part, f in wanted.items()}
+    wanted = {tuple(keys): fired for state, fired in step.states.items() for base, *keys in [parts(state)] if base == name}
     pairs = [(step.returned, returned)]
     while pairs:
         expr, value = pairs.pop(0)
-        if all(_dig(expr, part) == fired for part, fired in last.items()):
+        if all(_dig(expr, keys) == fired for keys, fired in wanted.items()):
             return value
         if isinstance(expr, (list, tuple)) and isinstance(value, (list, tuple)):
             pairs += zip(expr, value, strict=False)
@@ -246,21 +277,17 @@ def _found(name: str, step: Step, returned: Any) -> Any:
     )  # fmt: skip
 
 
-def _is_of(state: str, name: str) -> bool:
-    return state == name or state.startswith((f"{name}[", f"{name}."))
-
-
-def _dig(expr: Any, part: str) -> Any:
-    """Return the part of a structure of expressions that ``[0].v`` names."""
-    while part:
-        if part.startswith("["):
-            number, _, part = part[1:].partition("]")
-            if not isinstance(expr, (list, tuple)) or int(number) >= len(expr):
-                return None
-            expr = expr[int(number)]
+def _dig(expr: Any, keys: tuple[str, ...]) -> Any:
+    """Return the part of a structure of expressions that *keys* lead to; None where there is none."""
+    for key in keys:
+        if key.startswith("."):
+            expr = getattr(expr, key[1:], None)
+        elif isinstance(expr, dict):
+            expr = expr.get(key)
+        elif isinstance(expr, (list, tuple)) and key.isdigit() and int(key) < len(expr):
+            expr = expr[int(key)]
         else:
-            cut = min((i for i in (part.find(".", 1), part.find("[", 1)) if i > 0), default=len(part))
-            expr, part = getattr(expr, part[1:cut], None), part[cut:]
+            return None
     return expr
 
 

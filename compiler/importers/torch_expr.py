@@ -25,10 +25,10 @@ class In(Expr):
 
 @dataclass(frozen=True, slots=True)
 class Part(Expr):
-    """A part of an argument that holds states: ``state.lif1``, ``states[0].v``."""
+    """A part of an argument that holds states: ``state.lif1`` (the key ``.lif1``), ``states[0]``, ``states["lif1"]``."""
 
     of: Expr
-    key: Any
+    key: int | str
 
 
 @dataclass(frozen=True, slots=True)

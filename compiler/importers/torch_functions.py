@@ -109,6 +109,10 @@ def _over_time(kind: str) -> Callable[..., Expr]:
     return reduce
 
 
+def _relu(x: Any) -> Expr:
+    return Call("relu", (), (x,))
+
+
 def _one_step(x: Any) -> Expr:
     return Call("step", (), (x,))
 
@@ -123,7 +127,7 @@ def _attribute(value: Any, name: str) -> Any:
     if isinstance(value, Fired) and value.role == "state" and name in _FIELDS:
         return Fired(value.path, _FIELDS[name], value.step)
     if isinstance(value, (In, Part)):
-        return Part(value, name)
+        return Part(value, f".{name}")
     raise TypeError(f"the attribute {name} of a tensor")
 
 
@@ -167,8 +171,10 @@ def _getitem(value: Any, key: Any) -> Any:
         numbers = [axis for axis, k in enumerate(key) if isinstance(k, int)] if isinstance(key, tuple) else []
         if numbers in ([0], [1]) and all(k is Ellipsis or k == slice(None) for k in key if not isinstance(k, int)):
             return In(value.name, key[numbers[0]], numbers[0])
-    if isinstance(value, (In, Part)) and isinstance(key, int):
+    if isinstance(value, (In, Part)) and isinstance(key, (int, str)):
         return Part(value, key)
+    if isinstance(value, dict):
+        return value[key]
     raise TypeError("a part of a signal is taken by index")
 
 
@@ -184,7 +190,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "getattr": _attribute, "max_pool2d": _max_pool, "unflatten": _unflatten, "permute": _permute, "transpose": _transpose,
     "unsqueeze": _unsqueeze, "repeat": _repeated("repeat"), "expand": _repeated("expand"), "mean": _over_time("mean"),
     "sum": _over_time("sum"), "swapaxes": _transpose, "swapdims": _transpose, "one_step_of": _one_step,
-    "all_steps_of": _all_steps,
+    "all_steps_of": _all_steps, "relu": _relu,
 }  # fmt: skip
 
 
@@ -196,6 +202,8 @@ def function(node: fx.Node, args: list[Any], kwargs: dict[str, Any], root: Any) 
     ImportModelError
         E023 for a function that a graph cannot say, E026 for a neuron's whole result as its argument.
     """
+    if isinstance(node.target, type) and issubclass(node.target, tuple) and hasattr(node.target, "_fields"):
+        return node.target(*args, **kwargs)  # a NamedTuple of states or results
     name = function_name(node)
     if name == "mul" and all(isinstance(a, (Size, Product, int)) for a in args):
         factors = (a.factors if isinstance(a, Product) else (a,) for a in args)

@@ -72,8 +72,9 @@ def connection(module: Any, path: str, shape: Shape) -> tuple[Op, Shape]:
     if isinstance(module, nn.Linear):
         lead = shape[:-1]
         # NIR's matrices act on the last axis of each row by itself: a row each.
-        wide = np.broadcast_to(weight, (*lead, *weight.shape))
-        op = Linear(wide) if module.bias is None else Affine(wide, np.broadcast_to(bias, (*lead, *bias.shape)))
+        wide = np.broadcast_to(weight, (*lead, *weight.shape)) if lead else weight
+        rows = np.broadcast_to(bias, (*lead, *bias.shape)) if lead else bias
+        op = Linear(wide) if module.bias is None else Affine(wide, rows)
     elif isinstance(module, nn.Conv1d):
         op = Conv1d(shape[-1], weight, module.stride[0], _padding(module.padding, 1), module.dilation[0], module.groups, bias)
     else:
@@ -224,6 +225,7 @@ def fold_norm(op: Op, norm: Any) -> Op | None:
     if weight.shape[0] != len(scale):
         return None
     scaled = weight * scale.reshape(-1, *(1,) * (weight.ndim - 1))
+    scaled.flags.writeable = False
     return dataclasses.replace(op, weight=scaled, bias=bias * scale + shift)
 
 
@@ -263,7 +265,8 @@ _WAYS_OUT = {
     "ReLU": "put a spiking neuron in its place",
     "ConvTranspose": "use Conv2d",
     "Lazy": "run the module once on a sample, so that it gets its weights",
-    "RNN": "use snntorch.RLeaky", "LSTM": "use snntorch.RSynaptic", "GRU": "use snntorch.RSynaptic",
+    "RNN": "use a recurrent neuron of your spiking library", "LSTM": "use a recurrent neuron of your spiking library",
+    "GRU": "use a recurrent neuron of your spiking library",
 }  # fmt: skip
 
 

@@ -217,13 +217,15 @@ def refusal(code: str, path: str, message: str, hint: str, **facts: Any) -> Impo
 
 
 def to_numpy(tensor: Any) -> Array:
-    """Return a copy of *tensor* as an array; 16-bit floats as float32, every value exact."""
+    """Return a read-only copy of *tensor* as an array; 16-bit floats as float32, every value exact."""
     import torch
 
     tensor = torch.as_tensor(tensor).detach().cpu()
     if tensor.dtype in (torch.float16, torch.bfloat16):
         tensor = tensor.float()
-    return np.array(tensor.numpy(), copy=True)
+    array = np.array(tensor.numpy(), copy=True)
+    array.flags.writeable = False  # so that an op takes it as it is
+    return array
 
 
 def per_neuron(tensor: Any, name: str, module: Any, path: str, shape: Shape) -> Array:

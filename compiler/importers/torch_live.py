@@ -43,6 +43,11 @@ def all_steps_of(signal: Any, lead: tuple[str, ...]) -> Any:
     raise TypeError(signal)
 
 
+def is_item_written(node: fx.Node) -> bool:
+    """Whether *node* writes a part of a tensor: ``x[step] = y``."""
+    return node.op == "call_function" and function_name(node) == "setitem" and isinstance(node.args[0], fx.Node)
+
+
 def function_name(node: fx.Node) -> str:
     """Return the name of the function or method that *node* calls, without the underscores around it."""
     name = str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", str(node.target))
@@ -76,11 +81,16 @@ def _live(root: Any, graph: fx.Graph) -> set[fx.Node]:
     """Return the nodes that an output or a neuron depends on; neurons are part of the network even where nothing does."""
     frontier = [n for n in graph.nodes if n.op == "output" or _neuron(root, n) is not None]
     live: set[fx.Node] = set()
+    written: dict[fx.Node, list[fx.Node]] = {}
+    for node in graph.nodes:
+        if is_item_written(node):
+            written.setdefault(node.args[0], []).append(node)
     while frontier:
         node = frontier.pop()
         if node not in live:
             live.add(node)
             frontier.extend(node.all_input_nodes)
+            frontier.extend(written.get(node, ()))
             if is_kept(node) and node.meta["written"] is not None:
                 frontier.append(node.meta["written"])
     return live

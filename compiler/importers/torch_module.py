@@ -15,7 +15,7 @@ from torch import nn
 
 from spikeport.compiler.importers.foreign import foreign_layers
 from spikeport.compiler.importers.torch_build import Builder
-from spikeport.compiler.importers.torch_check import check_sample
+from spikeport.compiler.importers.torch_check import check_sample, double_twin
 from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Layer, children
 from spikeport.compiler.importers.torch_layers import layer_refusals, option_refusals
 from spikeport.compiler.importers.torch_library import (
@@ -94,22 +94,30 @@ def import_module(
     if found:
         raise ImportModelError(found)
     root = as_container(module)
+    graph, step, builder = _imported(root, class_name(module), input_shape, sample, time_axis)
+    doubts = hooked(module) + tuple(_readout(text) for text in dict.fromkeys(builder.readouts))
+    if sample is not None:
+        twin = double_twin(root, step)
+        own, step, builder = _imported(twin, class_name(module), input_shape, sample, time_axis)
+        doubts += check_sample(twin, own, step, builder.lead, sample, time_axis)
+    return graph, doubts
+
+
+def _imported(root: Any, name: str, input_shape: Any, sample: Any, time_axis: int | None) -> tuple[Graph, Step, Builder]:
+    """Return the graph of *root*, and what it was built from."""
     traced = trace(root)
     _refuse_layers(root, [str(n.target) for n in traced.graph.nodes if n.op == "call_module"])
     step = read_step(root, traced)
     library = _library(root, step)
     builder = _build(root, step, _given_shapes(step, input_shape, sample, time_axis))
-    notes: dict[str, Any] = {"source": {"framework": "torch", "class": class_name(module)}}
+    notes: dict[str, Any] = {"source": {"framework": "torch", "class": name}}
     if library is not None:
         notes["source"]["library"] = library.name
     graph = Graph(tuple(builder.nodes.values()), tuple(builder.edges), notes)
     profile = None if library is None else library.profile(graph, builder.readings)
     graph = graph.replace(profile=profile)
     verify(graph, profile)
-    doubts = hooked(module) + tuple(_readout(text) for text in dict.fromkeys(builder.readouts))
-    if sample is not None:
-        doubts += check_sample(root, graph, step, builder.lead, sample, time_axis)
-    return graph, doubts
+    return graph, step, builder
 
 
 #: The shape of an input behind a lead, by the lead; None where it is not given.
@@ -186,7 +194,13 @@ def _library(root: Any, step: Step) -> Library | None:
             found.setdefault(library.name, (path, library))
     if len(found) > 1:
         where = ", ".join(f"{name} at {path}" for name, (path, _) in found.items())
-        raise refusal("E028", "", f"neurons of several libraries in one module: {where}", "use one library's neurons")
+        seldom = min(found, key=lambda name: sum(library_of(root.get_submodule(p)) is found[name][1] for p in step.neurons))
+        others = " and ".join(name for name in found if name != seldom)
+        raise refusal(
+            "E028", found[seldom][0], f"neurons of several libraries in one module: {where}; each has its own step and order "
+            "of updates, and a graph has one", f"write the {seldom} neurons with {others}, or import the parts by themselves",
+            libraries=sorted(found),
+        )  # fmt: skip
     return next((library for _, library in found.values()), None)
 
 
@@ -255,11 +269,17 @@ def _fixed_by_layer(root: Any, step: Step, name: str) -> Shape | None:
 
 def _leads_to(root: Any, expr: Expr, name: str) -> bool:
     """Whether *expr* is the input *name*, passed on at most by layers that keep its shape."""
-    while (isinstance(expr, Layer) and isinstance(root.get_submodule(expr.path), (nn.Identity, nn.Dropout))) or (
+    while (isinstance(expr, Layer) and _keeps_shape(root.get_submodule(expr.path))) or (
         isinstance(expr, Call) and expr.kind in ("step", "sequence")
     ):
         (expr,) = children(expr)
     return isinstance(expr, In) and expr.name == name
+
+
+def _keeps_shape(layer: Any) -> bool:
+    plain = plain_of(layer)
+    changes_lead = plain is not None and plain.gives is not None  # batch and time put together or taken apart
+    return changes_lead or isinstance(layer, (nn.Identity, nn.Dropout))
 
 
 def hooked(module: Any) -> tuple[Diagnostic, ...]:

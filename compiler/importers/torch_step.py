@@ -32,7 +32,7 @@ from spikeport.compiler.importers.torch_expr import (
 from spikeport.compiler.importers.torch_functions import function
 from spikeport.compiler.importers.torch_kept import Keeper, resolved
 from spikeport.compiler.importers.torch_library import STEP, class_name, library_of, refusal
-from spikeport.compiler.importers.torch_live import is_kept
+from spikeport.compiler.importers.torch_live import is_item_written, is_kept, place
 from spikeport.compiler.importers.torch_trace import Traced, is_shape, is_size
 
 
@@ -118,12 +118,30 @@ class _Reader:
             return args[0]
         if node.op == "call_module":
             return self.module(str(node.target), args, kwargs)
+        if is_item_written(node):
+            self._write(node, args[0], args[1], args[2])
+            return None
         if is_shape(node):
             return Size(args[0], None)
         if is_size(node):
             axis = (args[1].start, args[1].stop) if isinstance(args[1], slice) else args[1]
             return Size(args[0].of if isinstance(args[0], Size) else args[0], axis)
         return function(node, args, kwargs, self.root)
+
+    def _write(self, node: fx.Node, base: Any, key: Any, value: Any) -> None:
+        """Take ``result[step] = spikes``, steps in order into zeros, for a stack of these."""
+        items = base.items if isinstance(base, Stack) else ()
+        steps = [k for k in (key if isinstance(key, tuple) else (key,)) if k != slice(None) and k is not Ellipsis]
+        first = key[0] if isinstance(key, tuple) else key
+        is_next = isinstance(value, Expr) and steps == [len(items)] and first == len(items)
+        if not is_next or not (isinstance(base, (Zero, Stack)) or is_zeros(base)):
+            path, what = place(node, self.root)
+            raise refusal(
+                "E023", path, f"{what} writes a part of a tensor; only x[step] = signal is known, step by step from 0 into "
+                "zeros",
+                "append each step's signal to a list, and return torch.stack of it", function="setitem",
+            )  # fmt: skip
+        self.env[node.args[0]] = Stack((*items, value))
 
     def module(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Return what the layer or neuron at *path* gives."""
@@ -188,7 +206,7 @@ def argument(state: Any) -> str:
     if isinstance(state, In):
         return state.name if state.index is None else f"{state.name}[{state.index}]" if state.axis == 0 else ""
     if isinstance(state, Part) and (of := argument(state.of)):
-        return f"{of}[{state.key}]" if isinstance(state.key, int) else f"{of}.{state.key}"
+        return f"{of}{state.key}" if str(state.key).startswith(".") else f"{of}[{state.key}]"
     return ""
 
 
@@ -238,6 +256,7 @@ def read_step(root: Any, traced: Traced) -> Step:
             first, firstly = _read(root, traced.first)
             starts = {path: relative(found[0], 0) for path, found in first.entered.items()}
             keeper.check_start(starts, [_output(item, steps) for item in _results(firstly)], neurons, outputs)
+    outputs = tuple(o for o in outputs if not (isinstance(o, Fired) and o.role == "state"))
     kept = [o for o in outputs if not (isinstance(o, Fired) and o.role != "spikes")]
     kept = list(dict.fromkeys(kept or outputs))
     _check_slices([*neurons.values(), *kept], reader.states, steps)

@@ -10,6 +10,7 @@ traced as it stands is traced by a function of the library's importer, written w
 
 from __future__ import annotations
 
+import dis
 import operator
 import sys
 from collections import OrderedDict
@@ -69,6 +70,10 @@ class _Proxy(fx.Proxy):  # type: ignore[misc] # torch is read without its types
             return LOOP_STEPS
         raise TypeError(f"'{self.node.name}' depends on data and cannot be a number")
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        # Results of the steps, written one by one into a tensor of zeros.
+        self.tracer.create_proxy("call_function", operator.setitem, (self, key, value), {})
+
     # torch.fx takes x += y for x = x + y; for a tensor it changes what x is called elsewhere, too.
 
     def __iadd__(self, other: Any) -> fx.Proxy:
@@ -89,10 +94,16 @@ class _Proxy(fx.Proxy):  # type: ignore[misc] # torch is read without its types
 
 
 class _Argument(_Proxy):
-    """An argument of the forward; ``for x in xs`` takes its steps."""
+    """An argument of the forward; ``for x in xs`` takes its steps, and ``a, b = states`` its parts."""
 
     def __iter__(self) -> Iterator[fx.Proxy]:
-        return (self[step] for step in range(LOOP_STEPS))
+        return (self[step] for step in range(_unpacked(sys._getframe(1)) or LOOP_STEPS))
+
+
+def _unpacked(frame: FrameType) -> int:
+    """Return into how many names the statement at which *frame* stands takes a value apart; 0 where it does not."""
+    at = next((i for i in dis.get_instructions(frame.f_code) if i.offset >= frame.f_lasti), None)
+    return int(at.argval) if at is not None and at.opname == "UNPACK_SEQUENCE" else 0
 
 
 def is_size(node: fx.Node) -> bool:
@@ -176,12 +187,17 @@ def _line_of_forward() -> str:
     """Return the line of the user's code that is running, as ``12 of net.py``; empty where there is none."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        file = PurePath(frame.f_code.co_filename)
-        first = frame.f_locals.get(frame.f_code.co_varnames[0]) if frame.f_code.co_argcount else None
-        if isinstance(first, nn.Module) and not file.is_relative_to(_TORCH):
-            return f"{frame.f_lineno} of {file.name}"
+        if line := _line(frame, frame.f_lineno):
+            return line
         frame = frame.f_back
     return ""
+
+
+def _line(frame: FrameType, number: int) -> str:
+    """Return ``12 of net.py`` for a frame of a module's method outside of PyTorch; empty for others."""
+    file = PurePath(frame.f_code.co_filename)
+    first = frame.f_locals.get(frame.f_code.co_varnames[0]) if frame.f_code.co_argcount else None
+    return f"{number} of {file.name}" if isinstance(first, nn.Module) and not file.is_relative_to(_TORCH) else ""
 
 
 @contextmanager
@@ -239,9 +255,24 @@ class Traced:
     first: Traced | None = None
 
 
+class _Cell(nn.Module):  # type: ignore[misc] # torch is read without its types
+    """A single neuron that takes its state and returns it, as a network of its own."""
+
+    def __init__(self, name: str, cell: Any) -> None:
+        super().__init__()
+        self.name = name
+        self.add_module(name, cell)
+
+    def forward(self, input: Any, state: Any = None) -> Any:
+        return self.get_submodule(self.name)(input, state)
+
+
 def as_container(module: Any) -> Any:
-    """Return *module*, put into a Sequential under its class's name where it is a single layer or neuron."""
-    if type(module) in LAYERS or library_of(module) is not None or plain_of(module) is not None:
+    """Return *module*, put into a container under its class's name where it is a single layer or neuron."""
+    library = library_of(module)
+    if library is not None and not library.keeps_state(module) and len(library.state_arguments(module)) == 1:
+        return _Cell(type(module).__name__.lower(), module)
+    if type(module) in LAYERS or library is not None or plain_of(module) is not None:
         return nn.Sequential(OrderedDict([(type(module).__name__.lower(), module)]))
     return module
 
@@ -296,10 +327,10 @@ def _run(
                     f"first one left in {names}: {_reason(error)}", "keep no values in the module beside the neurons' own",
                     **{"class": name},
                 ) from error  # fmt: skip
+            line = _line_of_error(error)
             raise refusal(
-                "E022", path, f"the forward of this {name} cannot be traced: {_reason(error)}",
-                "give an nn.Sequential, or a module whose forward is one time step without Python control flow on data",
-                **{"class": name},
+                "E022", path, f"the forward of this {name}{f' (line {line})' if line else ''} cannot be traced: "
+                f"{_reason(error)}", _way_out(error), **{"class": name},
             ) from error  # fmt: skip
         finally:
             _at_work.pop()
@@ -317,6 +348,25 @@ def _holds_traced(value: Any) -> bool:
     """Whether a container holds traced values, at any depth."""
     items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
     return any(isinstance(v, fx.Proxy) or _holds_traced(v) for v in items)
+
+
+def _line_of_error(error: Exception) -> str:
+    """Return the innermost line of a forward outside of PyTorch that *error* passed, as ``12 of net.py``; else empty."""
+    found, here = "", error.__traceback__
+    while here is not None:
+        if line := _line(here.tb_frame, here.tb_lineno):
+            found = line
+        here = here.tb_next
+    return found
+
+
+def _way_out(error: Exception) -> str:
+    if "control flow" in str(error):
+        return (
+            "a graph does the same in every step, whatever the data: decide by an option of the module (self.flag), or outside "
+            "of it; a gate on data is no weighted sum"
+        )
+    return "give an nn.Sequential, or a module whose forward is one time step without Python control flow on data"
 
 
 def _reason(error: Exception) -> str:

@@ -249,7 +249,7 @@ def test_forms_of_networks(form):
     assert all(spikes.any() for spikes in run.spikes.values())
 
 
-@pytest.mark.parametrize("form", [f for f in FORMS if "RecurrentSequential" not in f and "within" not in f])
+@pytest.mark.parametrize("form", FORMS)
 def test_the_check_on_a_sample_finds_nothing(form):
     torch.manual_seed(11)
     module = FORMS[form]()
