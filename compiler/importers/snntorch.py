@@ -41,6 +41,20 @@ DT = 1e-4
 NO_LEAK_STEPS = 2.0**60
 
 KNOWN = (snntorch.Leaky, snntorch.Synaptic, snntorch.RLeaky, snntorch.RSynaptic, snntorch.Lapicque)
+#: What is imported exactly and what is refused, with a remark: README's table, tried row by row in the tests.
+CONSTRUCTS = (
+    ("Leaky, Synaptic, RLeaky, RSynaptic, Lapicque", "exact", ""),
+    ("beta, alpha and threshold: one, or one a neuron or channel", "exact", "learned or not, clamped as the module does"),
+    ("reset_mechanism subtract, zero, none", "exact", "with reset_delay=True and False"),
+    ("recurrence: linear_features, conv2d_channels, V", "exact", ""),
+    ("graded_spikes_factor", "exact", "other than 0"),
+    ("init_hidden, or states handed on", "exact", ""),
+    ("the membrane of a neuron that never resets, as output", "exact", ""),
+    ("inhibition, state_quant", "refused", ""),
+    ("RSynaptic with reset_delay=False", "refused", "broken in snnTorch 1.0.0"),
+    ("a spike_grad that gives other values than 0 and 1", "refused", ""),
+    ("Alpha, SLSTM, SConv2dLSTM, LeakyParallel and all others", "refused", ""),
+)
 _STATES = {"Leaky": ("mem",), "Lapicque": ("mem",), "Synaptic": ("syn", "mem"), "RLeaky": ("spk", "mem"),
            "RSynaptic": ("spk", "syn", "mem")}  # fmt: skip
 

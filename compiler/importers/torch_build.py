@@ -55,7 +55,7 @@ class Builder:
     _ops: dict[Expr, tuple[Op | None, Sized]] = field(default_factory=dict)
     _open: set[str] = field(default_factory=set)
     _users: Counter[Expr] = field(default_factory=Counter)
-    _membranes: frozenset[str] = frozenset()
+    membranes: frozenset[str] = frozenset()
     _modules: frozenset[str] = frozenset()
 
     def build(self) -> None:
@@ -71,7 +71,7 @@ class Builder:
         for expr in seen:
             self._users.update(children(expr))
         self._modules = frozenset(path for path, _ in self.root.named_modules())
-        self._membranes = self._read_membranes(seen)
+        self.membranes = self._read_membranes(seen)
         for source in self.step.inputs:
             if any(isinstance(e, In) and e.name == source.name for e in seen):
                 self._node(self._input_path(source.name), Input(self.input_shapes[source.name]), "")
@@ -140,7 +140,7 @@ class Builder:
             raise wrong_lead(path, f"this {class_name(module)}", entered, lead)
         reading = library.read(module, path, entered.shape)
         op: Op = reading.op
-        if path in self._membranes:
+        if path in self.membranes:
             if reading.membrane is None:
                 raise refusal(
                     "E026", path, f"only the membrane of this {class_name(module)} is used, and it resets",

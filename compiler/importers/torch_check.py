@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from spikeport.compiler.importers.torch_build import Builder
 from spikeport.compiler.importers.torch_expr import Call
 from spikeport.compiler.importers.torch_library import Lead, library_of, refusal
 from spikeport.compiler.importers.torch_step import Step
@@ -34,9 +35,7 @@ HELD_STEPS = 32
 TIE = 1e-12
 
 
-def check_sample(
-    twin: Any, graph: Graph, step: Step, lead: Lead, sample: Any, time_axis: int | None
-) -> tuple[Diagnostic, ...]:  # fmt: skip
+def check_sample(twin: Any, graph: Graph, built: Builder, sample: Any, time_axis: int | None) -> tuple[Diagnostic, ...]:
     """Run *twin* and *graph* on *sample*; return a warning where they differ in ties only.
 
     Parameters
@@ -45,10 +44,8 @@ def check_sample(
         A copy of the module that :func:`double_twin` made; it is run, and hooks are put on it.
     graph : Graph
         Its import.
-    step : Step
+    built : Builder
         How the forward was read.
-    lead : tuple of str
-        What the forward takes in front of an input's shape.
     sample : array or tensor, or dict of them by argument
         What the forward takes; for one step, the same input is held for ``HELD_STEPS`` steps.
     time_axis : int or None
@@ -59,9 +56,10 @@ def check_sample(
     ImportModelError
         E033 where the module cannot run on the sample, E034 with the first divergence.
     """
+    step = built.step
     given = sample if isinstance(sample, Mapping) else {s.name: sample for s in step.inputs}
     values = {name: torch.as_tensor(np.asarray(_plain(value))).double() for name, value in given.items()}
-    run = _Run(twin, step, lead)
+    run = _Run(twin, step, built.lead, built.membranes)
     run.advance(values, time_axis)
     inputs = {_input_node(graph, step, name): x for name, x in run.inputs.items()}
     network = build_network(graph, graph.profile) if graph.profile is not None else None
@@ -133,6 +131,7 @@ class _Run:
     net: Any
     step: Step
     lead: Lead
+    membranes: frozenset[str]
     inputs: dict[str, Array] = field(default_factory=dict)
     given: dict[str, list[Any]] = field(default_factory=dict)
 
@@ -145,9 +144,13 @@ class _Run:
                 layer.register_forward_pre_hook(_as_double)
 
     def _watch(self, path: str) -> Any:
+        library = library_of(self.net.get_submodule(path))
+        names = () if library is None else library.results(self.net.get_submodule(path))
+        place = names.index("mem") if path in self.membranes else 0
+
         def hook(module: Any, args: Any, result: Any) -> None:
-            first = result[0] if isinstance(result, (tuple, list)) else result
-            self.given.setdefault(path, []).append(first.detach().double().numpy().copy())
+            value = result[place] if isinstance(result, (tuple, list)) else result
+            self.given.setdefault(path, []).append(value.detach().double().numpy().copy())
 
         return hook
 

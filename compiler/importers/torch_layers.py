@@ -25,6 +25,28 @@ Built = tuple[Op | None, Shape]
 CONNECTIONS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 MAX_POOLS = (nn.MaxPool2d,)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+#: What is imported exactly and what is refused, with a remark: README's table, tried row by row in the tests.
+CONSTRUCTS = (
+    ("Linear, Conv1d, Conv2d", "exact", "bias, stride, padding, groups, dilation"),
+    ("BatchNorm1d, BatchNorm2d", "exact", "in eval mode; folded, to a rounding"),
+    ("AvgPool2d, AdaptiveAvgPool2d", "exact", "whole windows of one size"),
+    ("MaxPool2d", "exact", "over spikes of 0 or 1"),
+    ("Flatten, Dropout, Identity", "exact", ""),
+    ("functions: +, -, a constant factor, cat, flatten, view, pools, relu of spikes", "exact", ""),
+    ("residual, branching, joining and recurrent topologies", "exact", ""),
+    ("several inputs and outputs", "exact", ""),
+    ("a forward of one step, its states in arguments, tuples, lists, dicts or NamedTuples", "exact", ""),
+    ("a loop over time, or whole sequences from layer to layer", "exact", ""),
+    ("a signal kept in the module for the next step", "exact", ""),
+    ("a sum or mean over all steps at the end", "exact", "the graph gives every step"),
+    ("MaxPool2d over other values", "refused", ""),
+    ("windows that hang over the edge, other padding_mode than zeros", "refused", ""),
+    ("BatchNorm in training mode", "refused", ""),
+    ("Conv3d, ConvTranspose, LayerNorm, Softmax, attention, LSTM and all other layers", "refused", ""),
+    ("a product of two signals, an added constant, an if on data", "refused", ""),
+    ("a neuron called twice in a step", "refused", ""),
+    ("neurons of several libraries in one module", "refused", ""),
+)
 #: Widest population for which a BatchNorm that cannot be folded becomes a diagonal matrix.
 MAX_DIAGONAL = 4096
 

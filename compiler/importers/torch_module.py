@@ -99,7 +99,7 @@ def import_module(
     if sample is not None:
         twin = double_twin(root, step)
         own, step, builder = _imported(twin, class_name(module), input_shape, sample, time_axis)
-        doubts += check_sample(twin, own, step, builder.lead, sample, time_axis)
+        doubts += check_sample(twin, own, builder, sample, time_axis)
     return graph, doubts
 
 
