@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from spikeport.compiler.importers.torch_library import refusal
 
 
@@ -160,3 +162,17 @@ def same(first: Expr, general: Expr, step: int) -> bool:
 def children(expr: Expr) -> tuple[Expr, ...]:
     """Return the expressions that *expr* is computed from within the step."""
     return (expr.arg,) if isinstance(expr, (Layer, Late)) else expr.args if isinstance(expr, Call) else ()
+
+
+def is_zeros(value: Any) -> bool:
+    """Whether *value* is a tensor of zeros (or an empty one, snnTorch's state before the first step)."""
+    return isinstance(value, torch.Tensor) and not bool(torch.any(value != 0))
+
+
+def argument(state: Any) -> str:
+    """Return how a forward writes *state*, where that is an argument or a part of one: ``mem``, ``state[0].v``; else ``""``."""
+    if isinstance(state, In):
+        return state.name if state.index is None else f"{state.name}[{state.index}]" if state.axis == 0 else ""
+    if isinstance(state, Part) and (of := argument(state.of)):
+        return f"{of}{state.key}" if str(state.key).startswith(".") else f"{of}[{state.key}]"
+    return ""

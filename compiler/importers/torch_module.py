@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from spikeport.compiler.importers.foreign import foreign_layers
+from spikeport.compiler.importers.torch_axes import Axes
 from spikeport.compiler.importers.torch_build import Builder
 from spikeport.compiler.importers.torch_check import check_sample, double_twin
 from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Layer, children
@@ -114,7 +115,7 @@ def _imported(root: Any, name: str, input_shape: Any, sample: Any, time_axis: in
     if library is not None:
         notes["source"]["library"] = library.name
     graph = Graph(tuple(builder.nodes.values()), tuple(builder.edges), notes)
-    profile = None if library is None else library.profile(graph, builder.readings)
+    profile = None if library is None else library.profile(graph, builder.axes.readings)
     graph = graph.replace(profile=profile)
     verify(graph, profile)
     return graph, step, builder
@@ -130,7 +131,7 @@ def _build(root: Any, step: Step, given: Shapes) -> Builder:
     first: ImportModelError | None = None
     for lead in dict.fromkeys((*asked, STEP, MERGED, TIME_FIRST, BATCH_FIRST)):
         try:
-            builder = Builder(root, step, _input_shapes(root, step, given, lead), lead)
+            builder = Builder(Axes(root, step, _input_shapes(root, step, given, lead), lead))
             builder.build()
         except ImportModelError as error:
             first = first or error

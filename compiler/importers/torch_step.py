@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import fx
 
 from spikeport.compiler.importers.torch_expr import (
@@ -21,11 +20,12 @@ from spikeport.compiler.importers.torch_expr import (
     In,
     Kept,
     Layer,
-    Part,
     Size,
     Stack,
     Zero,
+    argument,
     children,
+    is_zeros,
     relative,
     same,
 )
@@ -33,7 +33,9 @@ from spikeport.compiler.importers.torch_functions import function
 from spikeport.compiler.importers.torch_kept import Keeper, resolved
 from spikeport.compiler.importers.torch_library import STEP, class_name, library_of, refusal
 from spikeport.compiler.importers.torch_live import is_item_written, is_kept, place
-from spikeport.compiler.importers.torch_trace import Traced, is_shape, is_size
+from spikeport.compiler.importers.torch_outputs import output, results
+from spikeport.compiler.importers.torch_proxy import is_shape, is_size
+from spikeport.compiler.importers.torch_trace import Traced
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,20 +203,6 @@ class _Reader:
         )  # fmt: skip
 
 
-def argument(state: Any) -> str:
-    """Return how a forward writes *state*, where that is an argument or a part of one: ``mem``, ``state[0].v``; else ``""``."""
-    if isinstance(state, In):
-        return state.name if state.index is None else f"{state.name}[{state.index}]" if state.axis == 0 else ""
-    if isinstance(state, Part) and (of := argument(state.of)):
-        return f"{of}{state.key}" if str(state.key).startswith(".") else f"{of}[{state.key}]"
-    return ""
-
-
-def is_zeros(value: Any) -> bool:
-    """Whether *value* is a tensor of zeros (or an empty one, snnTorch's state before the first step)."""
-    return isinstance(value, torch.Tensor) and not bool(torch.any(value != 0))
-
-
 def not_a_signal(value: Any, path: str, module: Any) -> Exception:
     """Return the refusal of a layer that is given something other than one signal."""
     if isinstance(value, tuple) and value and isinstance(value[0], Fired):
@@ -247,7 +235,7 @@ def read_step(root: Any, traced: Traced) -> Step:
         often, seldom = max(calls, key=calls.__getitem__), min(calls, key=calls.__getitem__)
         raise _shared(root, often, f"is called {steps} times while {seldom} is called {calls[seldom]} times")
     neurons = {path: _common(root, path, found) for path, found in reader.entered.items()}
-    outputs = tuple(_output(item, steps) for item in _results(returned))
+    outputs = tuple(output(item, steps) for item in results(returned))
     keeper = Keeper(root, {str(n.args[0]): reader.env.get(n.meta["written"]) for n in graph.nodes if is_kept(n)}, steps)
     if keeper.written:
         neurons = {path: resolved(expr, keeper, path) for path, expr in neurons.items()}
@@ -255,7 +243,7 @@ def read_step(root: Any, traced: Traced) -> Step:
         if traced.first is not None:
             first, firstly = _read(root, traced.first)
             starts = {path: relative(found[0], 0) for path, found in first.entered.items()}
-            keeper.check_start(starts, [_output(item, steps) for item in _results(firstly)], neurons, outputs)
+            keeper.check_start(starts, [output(item, steps) for item in results(firstly)], neurons, outputs)
     outputs = tuple(o for o in outputs if not (isinstance(o, Fired) and o.role == "state"))
     kept = [o for o in outputs if not (isinstance(o, Fired) and o.role != "spikes")]
     kept = list(dict.fromkeys(kept or outputs))
@@ -346,66 +334,3 @@ def _shared(root: Any, path: str, text: str) -> Exception:
         "E025", path, f"this {name} {text}: its state is shared, or the loop over time is not the same in each step",
         "make a neuron for each place, and give a forward of one time step", **{"class": name},
     )  # fmt: skip
-
-
-def _results(returned: Any) -> list[Any]:
-    """Return the single results of a forward: spikes of all steps in a list are one."""
-    if isinstance(returned, dict):
-        return [r for item in returned.values() for r in _results(item)]
-    if isinstance(returned, list) and len(returned) > 1 and all(isinstance(r, Fired) for r in returned):
-        in_order = [r.step for r in returned] == list(range(len(returned)))
-        return [Stack(tuple(returned))] if in_order else list(returned)
-    if isinstance(returned, (list, tuple)):
-        return [r for item in returned for r in _results(item)]
-    is_zero = returned is None or isinstance(returned, Part) or is_zeros(returned) or (type(returned) is int and returned == 0)
-    return [] if is_zero else [returned]
-
-
-def _output(item: Any, steps: int) -> Expr:
-    if isinstance(item, Stack):
-        if len(item.items) != steps:
-            raise refusal("E025", "", f"the forward returns {len(item.items)} values of {steps} steps", "stack every step")
-        each = [relative(e, k) for k, e in enumerate(item.items)]
-        if not all(same(e, each[-1], k) for k, e in enumerate(each)):
-            raise refusal("E025", "", "the forward returns other things in other steps", "stack the same value of each step")
-        return each[-1]
-    if not isinstance(item, Expr):
-        raise refusal("E023", "", f"the forward returns {type(item).__name__}, not a signal", "return the spikes")
-    if isinstance(item, Call) and item.kind in ("over_time", "scale") and steps > 1:
-        kind, options = item.kind, item.options
-        if kind == "over_time" and isinstance(item.args[0], Stack) and options[1] == 0:
-            return Call("over_time", (options[0], None), (_output(item.args[0], steps),))
-        if kind == "scale" and isinstance(item.args[0], Call) and item.args[0].kind == "over_time":
-            return Call("scale", options, (_output(item.args[0], steps),))
-    summed = _accumulated(item, steps) if steps > 1 else None
-    if summed is not None:
-        return summed
-    found = relative(item, steps - 1)
-    if steps > 1 and _looks_back(found):
-        raise refusal(
-            "E025", "", "the forward returns a value that is computed from several steps of its loop",
-            "return torch.stack of the spikes of every step, or their sum",
-        )  # fmt: skip
-    return found
-
-
-def _accumulated(expr: Expr, steps: int) -> Expr | None:
-    """Return what *expr*, computed in a loop, sums over all its steps, as ``over_time``; None where it is no such sum."""
-    if isinstance(expr, Call) and expr.kind == "scale":
-        inner = _accumulated(expr.args[0], steps)
-        return None if inner is None else Call("scale", expr.options, (inner,))
-    terms, frontier = [], [expr]
-    while frontier:
-        found = frontier.pop()
-        if isinstance(found, Call) and found.kind == "add":
-            frontier.extend(found.args)
-        elif not isinstance(found, Zero):
-            terms.append(found)
-    each = sorted((t for t in terms if isinstance(t, Fired)), key=lambda t: t.step)
-    if len(terms) != steps or [t.step for t in each] != list(range(steps)) or len({(t.path, t.role) for t in each}) != 1:
-        return None
-    return Call("over_time", ("sum", None), (relative(each[-1], steps - 1),))
-
-
-def _looks_back(expr: Expr) -> bool:
-    return (isinstance(expr, Fired) and expr.step != 0) or any(_looks_back(c) for c in children(expr))

@@ -10,8 +10,6 @@ traced as it stands is traced by a function of the library's importer, written w
 
 from __future__ import annotations
 
-import dis
-import operator
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -34,8 +32,8 @@ from spikeport.compiler.importers.torch_live import (
     one_step_of,
     without_side_computations,
 )
+from spikeport.compiler.importers.torch_proxy import Argument, Value
 
-LOOP_STEPS = 3
 _TORCH = PurePath(torch.__file__).parent
 #: The tracer that is at work, for ``previous`` and ``keep``.
 _at_work: list[_Tracer] = []
@@ -60,67 +58,6 @@ def keep(module: Any, name: str, value: Any) -> None:
     """Leave the traced *value* for the next step."""
     tracer = _at_work[-1]
     tracer.left[tracer.path_of_module(module), name] = value.node
-
-
-class _Proxy(fx.Proxy):  # type: ignore[misc] # torch is read without its types
-    """A traced value; a length that is asked for as a number of loop steps is ``LOOP_STEPS``."""
-
-    def __index__(self) -> int:
-        if is_size(self.node) or self.node.op == "placeholder":
-            return LOOP_STEPS
-        raise TypeError(f"'{self.node.name}' depends on data and cannot be a number")
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        # Results of the steps, written one by one into a tensor of zeros.
-        self.tracer.create_proxy("call_function", operator.setitem, (self, key, value), {})
-
-    # torch.fx takes x += y for x = x + y; for a tensor it changes what x is called elsewhere, too.
-
-    def __iadd__(self, other: Any) -> fx.Proxy:
-        return self._in_place(operator.iadd, operator.add, other)
-
-    def __isub__(self, other: Any) -> fx.Proxy:
-        return self._in_place(operator.isub, operator.sub, other)
-
-    def __imul__(self, other: Any) -> fx.Proxy:
-        return self._in_place(operator.imul, operator.mul, other)
-
-    def __itruediv__(self, other: Any) -> fx.Proxy:
-        return self._in_place(operator.itruediv, operator.truediv, other)
-
-    def _in_place(self, changing: Callable[..., Any], plain: Callable[..., Any], other: Any) -> fx.Proxy:
-        is_number = is_size(self.node) or is_kept(self.node)
-        return self.tracer.create_proxy("call_function", plain if is_number else changing, (self, other), {})
-
-
-class _Argument(_Proxy):
-    """An argument of the forward; ``for x in xs`` takes its steps, and ``a, b = states`` its parts."""
-
-    def __iter__(self) -> Iterator[fx.Proxy]:
-        return (self[step] for step in range(_unpacked(sys._getframe(1)) or LOOP_STEPS))
-
-
-def _unpacked(frame: FrameType) -> int:
-    """Return into how many names the statement at which *frame* stands takes a value apart; 0 where it does not."""
-    at = next((i for i in dis.get_instructions(frame.f_code) if i.offset >= frame.f_lasti), None)
-    return int(at.argval) if at is not None and at.opname == "UNPACK_SEQUENCE" else 0
-
-
-def is_size(node: fx.Node) -> bool:
-    """Whether *node* is one length of a tensor: ``x.size(i)``, ``x.shape[i]`` or ``len(x)``."""
-    if node.op == "call_method" and node.target == "size":
-        return len(node.args) == 2
-    if node.op != "call_function" or getattr(node.target, "__name__", "") != "getitem":
-        return False
-    inner = node.args[0]
-    return isinstance(inner, fx.Node) and is_shape(inner)
-
-
-def is_shape(node: fx.Node) -> bool:
-    """Whether *node* is all lengths of a tensor."""
-    if node.op == "call_function" and node.target is getattr:
-        return bool(node.args[1] == "shape")
-    return node.op == "call_method" and node.target == "size" and len(node.args) == 1
 
 
 class _Tracer(fx.Tracer):  # type: ignore[misc] # likewise
@@ -150,7 +87,7 @@ class _Tracer(fx.Tracer):  # type: ignore[misc] # likewise
         return node
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
-        return _Argument(node, self) if node.op == "placeholder" else _Proxy(node, self)
+        return Argument(node, self) if node.op == "placeholder" else Value(node, self)
 
     def is_leaf_module(self, m: Any, module_qualified_name: str) -> bool:
         if library_of(m) is not None or plain_of(m) is not None:
