@@ -145,6 +145,16 @@ def with_parameters(graph: Graph, path: str, **parameters: Any) -> Op:
     return dataclasses.replace(op, **values)
 
 
+def starting_at(graph: Graph, name: str) -> Graph:
+    """Return *graph* with membranes that start at the parameter *name*, where that is not 0."""
+    changed: dict[str, Op] = {}
+    for path, p in neurons(graph).items():
+        op = graph[path].op
+        if isinstance(op, Neuron) and np.any(p.get(name, 0)):
+            changed[path] = dataclasses.replace(op, extras=dataclasses.replace(op.extras, v_init=p[name]))
+    return with_ops(graph, changed)
+
+
 # --------------------------------------------------------------------------------------------------------- diagnostics
 
 

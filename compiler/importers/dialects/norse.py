@@ -14,6 +14,7 @@ from spikeport.compiler.importers.dialects.base import (
     mended,
     neurons,
     spikes,
+    starting_at,
     with_ops,
     with_parameters,
 )
@@ -49,7 +50,8 @@ def read(graph: Graph, stated: Mapping[str, str]) -> Reading:
         found.append(mended(path, text, dt=dt, **{name: float(value.max()) for name, value in taus.items()}))
     # LIFCell, which is written as a CubaLIF, adds its input to the current whole, and leaks in the membrane only.
     cell = {"@%CubaLIF:syn_gain": "unit", "@%CubaLIF:leak": "nir"} if neurons(graph, "CubaLIF") else {}
-    return Reading(with_ops(graph, changed), cell, tuple(found))
+    # The membranes of its cells start at v_leak.
+    return Reading(starting_at(with_ops(graph, changed), "v_leak"), cell, tuple(found))
 
 
 DIALECT = Dialect(

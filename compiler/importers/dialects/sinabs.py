@@ -27,7 +27,7 @@ DIALECT = Dialect(
     (
         Question(
             ("reset",), "reset_fn and spike_fn: :subtract (MembraneSubtract with MultiSpike, its defaults), reset=subtract "
-            "(the same with SingleSpike) or :zero (MembraneReset)",
+            "(the same with SingleSpike) or :zero (MembraneReset with SingleSpike; with MultiSpike it has no counterpart)",
             ":subtract", spikes,
         ),
         Question(

@@ -114,7 +114,9 @@ def refine(graph: Graph, profile: Profile) -> Graph:
 
 
 def decay_of(tau: Array, dt: float) -> Array:
-    """Return the float32 decay from which the exporter computed *tau*: of those near by, the one that gives its bits.
+    """Return the float32 decay from which the exporter computed *tau*: of those near by, one that gives its bits.
+
+    Above 1/2 there is one. Below, several float32 numbers give one float32 tau: that with the fewest digits is taken.
 
     Parameters
     ----------
@@ -133,6 +135,9 @@ def decay_of(tau: Array, dt: float) -> Array:
     for towards in (-np.inf, np.inf):
         other = np.nextafter(middle, np.float32(towards), dtype=np.float32)
         best = np.where((_tau(best, dt, tau.dtype) != tau) & (_tau(other, dt, tau.dtype) == tau), other, best)
+    for digits in range(7, 0, -1):
+        short = np.asarray(np.round(np.asarray(middle, np.float64), digits), np.float32)
+        best = np.where((middle < 0.5) & (_tau(short, dt, tau.dtype) == tau), short, best)
     return np.asarray(best, np.float64)
 
 

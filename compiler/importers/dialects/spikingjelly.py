@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spikeport.compiler.importers.dialects.base import Dialect, Question, Reading, common, near, neurons
+from spikeport.compiler.importers.dialects.base import Dialect, Question, Reading, common, near, neurons, starting_at
 from spikeport.ir import Graph
 from spikeport.ir.ops import Array
 
@@ -56,9 +56,9 @@ def shown_dt(graph: Graph) -> float | None:
 
 
 def read(graph: Graph, stated: Mapping[str, str]) -> Reading:
-    """Return the graph as it stands, and its dt where r shows it."""
+    """Return the graph with membranes that start at v_reset, as SpikingJelly's do, and its dt where r shows it."""
     dt = shown_dt(graph)
-    return Reading(graph, {} if dt is None else {"dt": repr(dt)})
+    return Reading(starting_at(graph, "v_reset"), {} if dt is None else {"dt": repr(dt)})
 
 
 DIALECT = Dialect(
