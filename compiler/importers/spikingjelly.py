@@ -60,7 +60,7 @@ DT = 1e-3
 
 KNOWN = (neuron.IFNode, neuron.LIFNode, neuron.ParametricLIFNode)
 #: Parts of the package whose classes are forwards like a user's own, to be looked into.
-_OPEN = ("spikingjelly.activation_based.model.", "spikingjelly.activation_based.base")
+_OPEN = tuple(f"spikingjelly.activation_based.{part}" for part in ("model.", "examples.", "ann2snn.sample_models.", "base"))
 _WAYS_OUT = {
     "TLast": "put time first and use MultiStepContainer or SeqToANNContainer",
     "Simple": "use IFNode or LIFNode, which are the same neurons",
@@ -183,7 +183,7 @@ def _is_step_function(surrogate: Any) -> bool:
     """Whether *surrogate* is 1 for numbers of 0 and more, and 0 below."""
     probe = torch.cat((torch.linspace(-8, 8, 257), torch.tensor([-1e3, -1e-30, -0.0, 1e-30, 1e3])))
     try:
-        with torch.no_grad():
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
             return bool(torch.equal(surrogate(probe).to(probe.dtype), (probe >= 0).to(probe.dtype)))
     except Exception:  # the user's own function
         return False
