@@ -224,7 +224,7 @@ LIBRARIES: dict[str, Library] = {
 REFUSED: dict[str, str] = {
     "rockpool": "its importer fails on every LIF (it reads a field that NIR's LIF has not), rounds the time constants of LI to "
     "whole seconds, and takes dt = min(tau/(1 + r)), which is not what its own exporter writes",
-    "spyx": "its importers read the same file differently: up to 0.1 weights are multiplied by dt/tau, later they are not, and "
-    "neither reads r",
+    "spyx": "its older importer (haiku) multiplies weights by dt/tau, its newer one (flax) does not, and neither reads r: one "
+    "file is two networks",
     "lava-dl": "its importer copies no weights: it builds layers of the right sizes with random ones",
 }

@@ -58,7 +58,8 @@ def rewrite(network: StepNetwork, library: Library) -> tuple[Graph, tuple[Diagno
         refuse(loops[0][0], Cannot("a recurrent layer", "its importer runs a layer over all steps before the next one",
                                    "--dialect norse, snntorch or spikingjelly"))  # fmt: skip
     elif not refused:
-        attempt(loops[0][0] if loops else "", wiring.turn_loops, library.longer_loops)
+        for path, text in attempt(loops[0][0] if loops else "", wiring.turn_loops, library.longer_loops) or ():
+            note(path, text)
     for path, op in list(wiring.ops.items()):
         if not isinstance(op, Neuron) and op.kind not in ("Input", "Output"):
             shape = network.shapes.input[path] if path in network.shapes.input else wiring.shape(wiring.into(path)[0].source)

@@ -66,7 +66,7 @@ class Wiring:
 
     # ---------------------------------------------------------------------------------------------------------- loops
 
-    def turn_loops(self, longer: bool) -> None:
+    def turn_loops(self, longer: bool) -> list[tuple[str, str]]:
         """Let every loop wait one step in front of its neuron, and its biases act through the layer in front.
 
         The importers add a neuron's recurrent input of the step before, and none at step 0, so that a recurrent bias would
@@ -76,11 +76,21 @@ class Wiring:
         ----------
         longer : bool
             Whether loops of a single dense node get a second one.
+
+        Returns
+        -------
+        list of (str, str)
+            Neurons whose loops look different, and how.
         """
         plan = self.network.schedule
+        before = set(self.ops)
         for group in plan.groups:
             if plan.is_recurrent(group):
                 self._turn(group, longer)
+        text = "its loop passes through a Linear of ones more, without which the importer fails or has no weights; a recurrent "
+        return [
+            (path.removesuffix(".loop"), f"{text}bias acts from step 1 on (bias_at_0=no)") for path in set(self.ops) - before
+        ]
 
     def _turn(self, group: tuple[str, ...], longer: bool) -> None:
         stateful = [p for p in group if self.ops[p].is_stateful]

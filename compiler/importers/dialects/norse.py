@@ -8,6 +8,7 @@ import numpy as np
 
 from spikeport.compiler.importers.dialects.base import (
     Dialect,
+    Filled,
     Question,
     Reading,
     has,
@@ -24,12 +25,12 @@ from spikeport.ir.ops import Op
 _LEAKY = ("LIF", "LI", "CubaLIF")
 
 
-def evidence(graph: Graph) -> str | None:
+def evidence(graph: Graph, filled: Filled) -> str | None:
     """Return None: Norse writes plain nodes with r = 1, and the dt by which it multiplies is not in the file."""
     return None
 
 
-def read(graph: Graph, stated: Mapping[str, str]) -> Reading:
+def read(graph: Graph, stated: Mapping[str, str], filled: Filled) -> Reading:
     """Return the graph with time constants in seconds.
 
     Norse 1.1 writes ``tau = dt/tau_mem_inv``, dt times what it is; older ones wrote ``1/tau_mem_inv``. A tau of dt or less

@@ -1,8 +1,10 @@
 """Dialects against the libraries' own exporters: the file alone gives the module's spikes, or a question is asked back."""
 
+import contextlib
 import dataclasses
 import warnings
 
+import h5py
 import numpy as np
 import pytest
 
@@ -11,8 +13,9 @@ from spikeport.compiler.importers.dialects.reading import parse_dialect, recogni
 from spikeport.compiler.importers.dialects.snntorch import decay_of
 from spikeport.compiler.importers.nir_file import load_nir
 from spikeport.ir import verify
-from spikeport.ir.diagnostics import ImportModelError, ProfileError, UsageError
+from spikeport.ir.diagnostics import ImportModelError, ProfileError, UsageError, VerifyError
 from spikeport.ir.network import build_network
+from spikeport.ir.nir_io import save_nir
 from spikeport.ir.reference import run_reference
 
 torch = pytest.importorskip("torch")
@@ -162,6 +165,14 @@ def test_snntorch_s_own_decays_are_found_again(dtype):
     assert dtype is np.float32 or same.all()
     short = np.arange(1, 100).astype(np.float32) / np.float32(100)
     assert (decay_of(dt / (1 - short.astype(dtype)), 1e-4) == short).all()
+
+
+def test_a_w_in_that_the_file_states_is_left_as_it_is(tmp_path):
+    one = np.ones(3)
+    node = nir.CubaLIF(4e-4 * one, 1e-3 * one, 10 * one, 0 * one, one, w_in=one)
+    graph, found = load_nir(plain(tmp_path / "f.nir", node))
+    assert found == ()
+    assert (graph["n"].op.w_in == 1).all()
 
 
 # -------------------------------------------------------------------------------------------------------------- sinabs
@@ -458,6 +469,40 @@ def test_the_user_s_fields_win_over_those_of_the_file():
 def test_the_profile_that_the_user_states_wins(anchors):
     graph, _ = load_nir(anchors / "lif" / "lif_rockpool.nir", "rockpool,dt=5e-4")
     assert graph.profile.dt == 5e-4
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf, 1e300, 5e-324])
+@pytest.mark.parametrize("names", [("input", "fc", "n", "output"), ("x", "layer_0", "layer_1", "y"), ("0", "1", "2", "output"),
+                                   ("input", "0_LinearTorch", "1_LIFTorch", "output")])  # fmt: skip
+def test_any_parameters_are_looked_at_without_harm(tmp_path, value, names):
+    one = np.ones(2)
+    for node in (nir.LIF(*(value * one,) * 5), nir.IF(value * one, one, one), nir.CubaLIF(*(value * one,) * 5),
+                 nir.LI(value * one, value * one, 0 * one)):  # fmt: skip
+        path = plain(tmp_path / "f.nir", node, names=names)
+        for text in (None, "norse,dt=1e-3", "spyx", "rockpool", "sinabs:subtract,gain=nir,clamp_low=none"):
+            with contextlib.suppress(ImportModelError):  # E042
+                load_nir(path, text)
+
+
+def test_parameters_of_several_shapes_are_left_to_the_verifier(tmp_path):
+    one = np.ones(3)
+    path = plain(tmp_path / "f.nir", nir.LIF(*(one,) * 5))
+    with h5py.File(path, "a") as file:
+        del file["node/nodes/n/r"]
+        file["node/nodes/n/r"] = np.ones(4)
+    for text in (None, "norse:value,dt=1e-3"):
+        with pytest.raises(VerifyError, match="E201 at n"):
+            verify(load_nir(path, text)[0])
+
+
+def test_our_own_files_need_none(tmp_path):
+    graph = load_nir(plain(tmp_path / "f.nir", nir.LIF(*(np.ones(3),) * 5)))[0]
+    save_nir(graph.replace(notes={"a": 1}), tmp_path / "own.nir")
+    same, found = load_nir(tmp_path / "own.nir", "norse:value,dt=1e-3")
+    assert [(d.code, d.severity) for d in found] == [("E047", "warning")]
+    assert same.profile is None
+    with pytest.raises(UsageError, match="E041"):
+        load_nir(tmp_path / "own.nir", "nope")
 
 
 def test_every_dialect_says_what_it_is():
