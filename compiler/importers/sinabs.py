@@ -123,8 +123,9 @@ def merged(module: Any, length: int) -> tuple[int, int]:
 
 
 def reset(module: Any) -> None:
-    """Forget the state of *module*."""
-    module.reset_states()
+    """Forget the state of *module*, if it keeps one."""
+    if isinstance(module, sl.StatefulLayer):
+        module.reset_states()
 
 
 def read(module: Any, path: str, shape: Shape) -> NeuronReading:

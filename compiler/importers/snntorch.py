@@ -81,6 +81,17 @@ def results(module: Any) -> tuple[str, ...]:
     return ("spikes", *(s for s in _STATES[_kind(module)] if s != "spk"))
 
 
+def hidden(module: Any) -> dict[str, str]:
+    """Return the attributes that hold the state of *module*; an empty tensor before the first step."""
+    return {name: "spikes" if name == "spk" else name for name in _STATES.get(_kind(module), ())}
+
+
+def reset(module: Any) -> None:
+    """Forget the state of *module*."""
+    for name in hidden(module):
+        setattr(module, name, torch.zeros(0))
+
+
 def input_shape(module: Any) -> Shape | None:
     """Return the shape that a recurrent linear layer fixes."""
     return (int(module.linear_features),) if getattr(module, "linear_features", None) else None
@@ -260,4 +271,4 @@ def _resolved(base: Profile, graph: Graph, path: str, loops: set[str], reset: st
     return "next_step_drop_input" if op.has_current or path in loops else "next_step_keep_input"
 
 
-LIBRARY = Library("snntorch", owns, refusals, state_arguments, results, input_shape, read, profile)
+LIBRARY = Library("snntorch", owns, refusals, state_arguments, results, input_shape, read, profile, reset=reset, hidden=hidden)

@@ -138,6 +138,11 @@ def reset(module: Any) -> None:
         module.reset()
 
 
+def hidden(module: Any) -> dict[str, str]:
+    """Return the attributes that hold the state of the neuron *module*."""
+    return {"v": "mem"} if "v" in module._memories else {}
+
+
 def refusals(module: Any, path: str) -> list[Diagnostic]:
     """Return why *module* cannot be imported."""
     kind, name = first_of(module, KNOWN), class_name(module)
@@ -250,5 +255,5 @@ def profile(graph: Graph, readings: Mapping[str, NeuronReading]) -> Profile:
 
 LIBRARY = Library(
     "spikingjelly", owns, refusals, state_arguments, results, input_shape, read, profile, lead,
-    plain=plain, inside=inside, reset=reset,
+    plain=plain, inside=inside, reset=reset, hidden=hidden,
 )  # fmt: skip

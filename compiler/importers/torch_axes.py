@@ -117,7 +117,11 @@ class Axes:
             return inner
         if isinstance(expr, Layer):
             inner = self.sized(expr.arg)
-            return None if inner is None else self.built(expr, inner)[1]
+            if inner is None:
+                # In a loop, which is one of steps: what a Linear gives does not hang on what it takes.
+                module = self.root.get_submodule(expr.path)
+                return Sized(STEP, (int(module.out_features),)) if isinstance(module, nn.Linear) else None
+            return self.built(expr, inner)[1]
         if isinstance(expr, Call):
             sized = [s for a in expr.args if (s := self.sized(a)) is not None]
             if not sized or (expr.kind == "cat" and len(sized) < len(expr.args)):
@@ -138,12 +142,20 @@ class Axes:
         """Return the op of a plain layer for an input with these axes, and the axes that it gives."""
         if expr not in self._ops:
             self._ops[expr] = self._build(self.root.get_submodule(expr.path), expr.path, entered)
+            taken = self._sized.get(expr)
+            if taken is not None and taken != self._ops[expr][1]:
+                raise refusal(
+                    "E024", expr.path, f"this {class_name(self.root.get_submodule(expr.path))} in a loop was taken to give "
+                    f"{taken}, and gives {self._ops[expr][1]}", "flatten the signal in front of it",
+                )  # fmt: skip
         return self._ops[expr]
 
     def _build(self, module: Any, path: str, entered: Sized) -> tuple[Op | None, Sized]:
         plain = plain_of(module)
         if plain is not None:
-            if plain.lead != entered.lead if plain.lead is not None else len(entered.lead) != 1:
+            fits = plain.lead == entered.lead if plain.lead is not None else len(entered.lead) == 1
+            # One step's layers that act on each value, or on the last axis, take all steps as well.
+            if not fits and not (plain.lead in (None, STEP) and isinstance(module, tuple(ANY_LEAD))):
                 raise wrong_lead(path, f"this {class_name(module)}", entered, plain.lead or STEP)
             op, shape = plain.build(module, path, entered.shape)
             return op, Sized(plain.gives or entered.lead, shape)

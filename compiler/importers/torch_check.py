@@ -20,7 +20,7 @@ import torch
 from spikeport.compiler.importers.torch_build import Builder
 from spikeport.compiler.importers.torch_divergence import compared
 from spikeport.compiler.importers.torch_expr import Call
-from spikeport.compiler.importers.torch_library import Lead, library_of, refusal
+from spikeport.compiler.importers.torch_library import Lead, home_of, library_of, refusal
 from spikeport.compiler.importers.torch_step import Step
 from spikeport.ir.diagnostics import Diagnostic
 from spikeport.ir.graph import Graph
@@ -98,11 +98,10 @@ def double_twin(root: Any, step: Step) -> Any:
     for module in own:
         memo[id(module)].__dict__.update(copy.deepcopy(module.__dict__, memo))
     net = copy.deepcopy(root, memo).eval()
-    for path in step.neurons:
-        neuron = net.get_submodule(path)
-        library = library_of(neuron)
-        if library is not None:
-            library.reset(neuron)
+    for path, module in net.named_modules():
+        library = home_of(module)
+        if library is not None and (path in step.neurons or library.inside(module) is not None):
+            library.reset(module)
     for module in net.double().modules():
         for name, value in module.__dict__.items():
             if isinstance(value, torch.Tensor) and value.is_floating_point():

@@ -164,6 +164,8 @@ def _zeros(*args: Any, **kwargs: Any) -> Expr:
 def _getitem(value: Any, key: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return value[key]
+    if isinstance(value, Size) and isinstance(key, int) and not isinstance(value.axis, int):
+        return Size(value.of, key + ((value.axis[0] or 0) if value.axis is not None else 0))
     if isinstance(value, In) and value.index is None:
         # Time slices: x[step] and x[:, step].
         if isinstance(key, int):
@@ -194,6 +196,13 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
+def _is_whole_result(item: Any) -> bool:
+    """Whether *item* is all that one call of a neuron returns."""
+    if not (isinstance(item, tuple) and len(item) > 1 and all(isinstance(i, Fired) for i in item)):
+        return False
+    return len({(i.path, i.step) for i in item}) == 1 and len({i.role for i in item}) == len(item)
+
+
 def function(node: fx.Node, args: list[Any], kwargs: dict[str, Any], root: Any) -> Any:
     """Return what the function or method *node* in a forward of *root* gives for these arguments.
 
@@ -221,7 +230,7 @@ def function(node: fx.Node, args: list[Any], kwargs: dict[str, Any], root: Any) 
         )  # fmt: skip
     if name != "getitem":
         for item in (*args, *(a for arg in args if isinstance(arg, list) for a in arg)):
-            if isinstance(item, tuple) and item and isinstance(item[0], Fired):
+            if _is_whole_result(item):
                 raise refusal(
                     "E026", item[0].path, f"{name} in {what} is given all that this neuron returns, not its spikes alone",
                     "take its first result, or set init_hidden=True",

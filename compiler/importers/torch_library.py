@@ -103,6 +103,10 @@ def _one_sample(module: Any, length: int) -> tuple[int, int]:
     return 1, length
 
 
+def _no_names(module: Any) -> Mapping[str, str]:
+    return {}
+
+
 def _yes(module: Any) -> bool:
     return True
 
@@ -149,6 +153,8 @@ class Library:
         same in terms of ``torch_trace.one_step``, ``all_steps`` and ``previous``, to be traced in its place.
     reset : (module) -> None
         Forget the state of the neuron *module*, in place.
+    hidden : (module) -> dict of str to str
+        Attributes in which the neuron *module* keeps its state, and what each is (``mem``, ``syn``, ``spikes``).
     merged : (module, int) -> (int, int)
         Samples and steps that a call of *module* takes a merged axis of that length for, samples first.
     """
@@ -166,6 +172,7 @@ class Library:
     plain: Callable[[Any], Plain | None] = _none
     inside: Callable[[Any], Callable[..., Any] | None] = _none
     reset: Callable[[Any], None] = _nothing
+    hidden: Callable[[Any], Mapping[str, str]] = _no_names
     merged: Callable[[Any, int], tuple[int, int]] = _one_sample
 
 

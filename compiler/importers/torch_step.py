@@ -87,6 +87,7 @@ class _Reader:
 
     root: Any
     constants: dict[str, Any]
+    hidden: Mapping[int, tuple[Any, str, str]]
     env: dict[fx.Node, Any] = field(default_factory=dict)
     entered: dict[str, list[Expr]] = field(default_factory=dict)
     states: dict[str, Fired] = field(default_factory=dict)
@@ -111,7 +112,11 @@ class _Reader:
         if node.op == "placeholder":
             return In(str(node.target))
         if node.op == "get_attr":
-            return self.constants[str(node.target)]
+            value = self.constants[str(node.target)]
+            if id(value) not in self.hidden:
+                return value
+            _, path, role = self.hidden[id(value)]
+            return Fired(path, role, len(self.entered[path]) - 1) if path in self.entered else Zero()
         if is_kept(node):
             return Kept(str(node.args[0]))
         args = [self.value(a) for a in node.args]
@@ -248,7 +253,7 @@ def read_step(root: Any, traced: Traced) -> Step:
     kept = [o for o in outputs if not (isinstance(o, Fired) and o.role != "spikes")]
     kept = list(dict.fromkeys(kept or outputs))
     _check_slices([*neurons.values(), *kept], reader.states, steps)
-    _check_memory(root, reader, neurons, steps)
+    _check_memory(root, reader, traced.forgotten, neurons, steps)
     handed = {_base(state) for state in reader.states}
     used = [n for n in graph.nodes if n.op == "placeholder" and n.target not in handed and n.users]
     signals = tuple(In(str(n.target)) for n in used)
@@ -257,7 +262,7 @@ def read_step(root: Any, traced: Traced) -> Step:
 
 def _read(root: Any, traced: Traced) -> tuple[_Reader, Any]:
     """Return the reader of a forward, and what the forward returns."""
-    reader = _Reader(root, traced.values)
+    reader = _Reader(root, traced.values, traced.hidden)
     returned: Any = None
     for node in traced.graph.nodes:
         reader.env[node] = returned = reader.run(node)
@@ -269,14 +274,17 @@ def _base(state: str) -> str:
     return state.partition("[")[0].partition(".")[0]
 
 
-def _check_memory(root: Any, reader: _Reader, neurons: dict[str, Expr], steps: int) -> None:
+def _check_memory(root: Any, reader: _Reader, forgotten: tuple[str, ...], neurons: dict[str, Expr], steps: int) -> None:
     """Refuse a forward of one step that starts its neurons anew in every call: they would have no memory."""
-    for path in reader.anew if steps == 1 else ():
+    for path in dict.fromkeys((*reader.anew, *forgotten)) if steps == 1 else ():
+        if path not in neurons:
+            continue
         if not _in_sequence(neurons[path], neurons, set()):
             raise refusal(
                 "E026", path, f"the state of this {class_name(root.get_submodule(path))} starts from zeros in every call, and "
                 "the forward is one step: the neuron would forget all between steps",
-                "take the state as an argument and return it, or loop over all steps in the forward",
+                "take the state as an argument and return it, leave the reset to the caller, or loop over all steps in the "
+                "forward",
             )  # fmt: skip
 
 

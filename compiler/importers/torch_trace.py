@@ -14,7 +14,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePath
 from types import FrameType
@@ -24,7 +24,7 @@ import torch
 from torch import fx, nn
 
 from spikeport.compiler.importers.torch_layers import LAYERS
-from spikeport.compiler.importers.torch_library import Lead, class_name, home_of, library_of, plain_of, refusal
+from spikeport.compiler.importers.torch_library import STEP, Lead, class_name, home_of, library_of, plain_of, refusal
 from spikeport.compiler.importers.torch_live import (
     all_steps_of,
     is_kept,
@@ -183,12 +183,18 @@ class Traced:
         Calls that reach an output or a neuron.
     values : dict of str to tensor
         What it reads by name.
+    hidden : dict of int to (tensor, path, role)
+        By identity, what stood for the hidden states of neurons while the forward was traced.
+    forgotten : tuple of str
+        Neurons whose hidden state the forward resets.
     first : Traced or None
         The same of the first call, where later calls find something that it left in the module.
     """
 
     graph: fx.Graph
     values: dict[str, Any]
+    hidden: dict[int, tuple[Any, str, str]] = field(default_factory=dict)
+    forgotten: tuple[str, ...] = ()
     first: Traced | None = None
 
 
@@ -227,20 +233,45 @@ def trace(root: Any) -> Traced:
     if not kept:
         return traced
     again, _ = _traced(root, tuple(kept))
-    return Traced(again.graph, again.values, traced)
+    return replace(again, first=traced)
 
 
 def _traced(root: Any, kept: tuple[tuple[str, str], ...]) -> tuple[Traced, list[tuple[str, str]]]:
     """Return what a run calls that finds *kept*, and the attributes in which it left something itself."""
     with _left_as_it_was(root):
+        hidden = _marked_states(root)
         graph, own, left = _run(root, kept)
         values = {str(n.target): _attribute(root, str(n.target)) for n in graph.nodes if n.op == "get_attr"}
+        # A reset puts another tensor there, or writes zeros into it.
+        forgotten = [
+            path for mark, path, _, name in hidden
+            if getattr(root.get_submodule(path), name, None) is not mark or not torch.equal(mark, _MARK)
+        ]  # fmt: skip
     written = {f"{path}.{name}" if path else name: node for (path, name), node in (own | left).items()}
     for node in graph.nodes:
         if is_kept(node):
             node.meta["written"] = written.get(str(node.args[0]))
     without_side_computations(root, graph)
-    return Traced(graph, values), list(own)
+    marks = {id(mark): (mark, path, role) for mark, path, role, _ in hidden}
+    return Traced(graph, values, marks, tuple(dict.fromkeys(forgotten))), list(own)
+
+
+#: What stands for a hidden state while a forward is traced: no state, so that a reset shows.
+_MARK = torch.full((1,), 7.25)
+
+
+def _marked_states(root: Any) -> list[tuple[Any, str, str, str]]:
+    """Put a mark into every hidden state of a neuron of one step; return (mark, path, role, attribute)."""
+    found = []
+    for path, module in root.named_modules():
+        library = library_of(module)
+        if library is None or library.refusals(module, path) or library.lead(module) != STEP:
+            continue
+        for name, role in library.hidden(module).items():
+            mark = _MARK.clone()
+            setattr(module, name, mark)
+            found.append((mark, path, role, name))
+    return found
 
 
 def _run(

@@ -3,7 +3,6 @@
 import sys
 import types
 
-import pytest
 import torch
 from library_checks import assert_equal_spikes
 from random_snn import random_input
@@ -13,11 +12,9 @@ from torch import nn
 from torch_runs import differing_bits, run_graph
 
 from spikeport.compiler.importers.torch_module import from_torch
-from spikeport.ir.diagnostics import ImportModelError
 
 STEPS = 200
 #: torch_build does not yet take a Linear's out_features for the shape of a loop that leads through it.
-LINEAR_LOOP = pytest.mark.xfail(strict=False, raises=ImportModelError, reason="E024: the shapes in a loop through a Linear")
 
 
 def check(module, shape, seed=0, steps=STEPS):

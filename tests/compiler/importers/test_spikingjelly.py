@@ -10,7 +10,7 @@ from library_checks import assert_equal_spikes
 from random_snn import random_input
 from random_spikingjelly import FAMILIES, KINDS, random_module, run_spikingjelly
 from spikingjelly.activation_based import functional, layer, neuron
-from spikingjelly_nets import LINEAR_LOOP, OPTIONS, REFUSED, STEPS, Overridden, check, made_neuron, strong
+from spikingjelly_nets import OPTIONS, REFUSED, STEPS, Overridden, check, made_neuron, strong
 from torch import nn
 from torch_runs import run_graph
 
@@ -20,7 +20,7 @@ from spikeport.ir.diagnostics import ImportModelError
 from spikeport.ir.nir_io import save_nir
 
 
-@pytest.mark.parametrize("family", [pytest.param(f, marks=LINEAR_LOOP if f == "recurrent" else ()) for f in FAMILIES])
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("seed", range(3))
 def test_random_modules(family, seed):
     module, shape = random_module(family, seed)
@@ -28,7 +28,7 @@ def test_random_modules(family, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", [pytest.param(f, marks=LINEAR_LOOP if f == "recurrent" else ()) for f in FAMILIES])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_many_random_modules(family):
     for seed in range(100, 110):
         module, shape = random_module(family, seed)

@@ -3,7 +3,7 @@
 import pytest
 from random_spikingjelly import KINDS
 from spikingjelly.activation_based import functional, layer, neuron
-from spikingjelly_nets import LINEAR_LOOP, OPTIONS, REFUSED, AllSteps, library_models, made_neuron
+from spikingjelly_nets import OPTIONS, REFUSED, AllSteps, library_models, made_neuron
 from torch import nn
 
 from spikeport.compiler.importers.spikingjelly import CONSTRUCTS
@@ -87,9 +87,7 @@ TRIED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "row", [pytest.param(r, id=r[0], marks=LINEAR_LOOP if "LinearRecurrent" in r[0] else ()) for r in CONSTRUCTS]
-)
+@pytest.mark.parametrize("row", [pytest.param(r, id=r[0]) for r in CONSTRUCTS])
 def test_the_table_of_constructs(row, models):
     tried = TRIED[row[0]](models)
     assert len(set(TRIED)) == len(CONSTRUCTS)

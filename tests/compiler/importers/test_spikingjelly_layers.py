@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 from spikingjelly.activation_based import functional, layer, neuron
-from spikingjelly_nets import LINEAR_LOOP, AllSteps, check, check_neurons, library_models, strong
+from spikingjelly_nets import AllSteps, check, check_neurons, library_models, strong
 from torch import nn
 
 from spikeport.compiler.importers.torch_module import from_torch
@@ -74,7 +74,6 @@ def test_an_element_wise_recurrent_container(mode, function):
     check(module, (4,))
 
 
-@LINEAR_LOOP
 @pytest.mark.parametrize("mode", ["s", "m"])
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_linear_recurrent_container(mode, bias):

@@ -69,6 +69,7 @@ def test_a_module_that_ran_before_is_checked_from_rest_and_left_as_it_was():
         module(torch.ones(2, 4))
     mem = module[1].mem
     assert mem.grad_fn is not None
+    assert mem.abs().max() > 0.1  # to start from here would give other spikes
     assert import_module(module, sample=torch.ones(2, 4))[1] == ()
     assert module[1].mem is mem
 
