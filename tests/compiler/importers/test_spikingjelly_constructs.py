@@ -16,7 +16,11 @@ def models(monkeypatch):
     return library_models(monkeypatch)
 
 
-class _SeqToAnn(AllSteps):
+class _SeqToAnn(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.sn = nn.Linear(4, 3), neuron.IFNode(step_mode="m")
+
     def forward(self, x_seq):
         return self.sn(functional.seq_to_ann_forward(x_seq, (self.fc,)))
 
@@ -71,19 +75,18 @@ TRIED = {
         (layer.ElementWiseRecurrentContainer(neuron.IFNode(), lambda y, x: x - 0.5 * y), (3,)),
         (layer.LinearRecurrentContainer(neuron.IFNode(), 3, 3), (3,)),
     ],
-    CONSTRUCTS[9][0]: lambda m: [(AllSteps(), (4,))],
+    CONSTRUCTS[9][0]: lambda m: [(AllSteps(), (4,)), (_SeqToAnn(), (4,))],
     CONSTRUCTS[10][0]: lambda m: [_model(m, n) for n in ("vgg", "resnet", "ADD", "plif")],
-    CONSTRUCTS[11][0]: lambda m: [(_SeqToAnn(), (4,))],
-    CONSTRUCTS[12][0]: lambda m: _others(),
-    CONSTRUCTS[13][0]: lambda m: [(REFUSED[n][0](), (3,)) for n in ("graded", "levels", "poisson")],
-    CONSTRUCTS[14][0]: lambda m: [(REFUSED[n][0](), (3,)) for n in ("overrides", "memory", "own memory")],
-    CONSTRUCTS[15][0]: lambda m: [(layer.SynapseFilter(), (3,)), (layer.Delay(1), (3,)), (layer.NeuNorm(1, 3, 3), (1, 3, 3))],
-    CONSTRUCTS[16][0]: lambda m: [
+    CONSTRUCTS[11][0]: lambda m: _others(),
+    CONSTRUCTS[12][0]: lambda m: [(REFUSED[n][0](), (3,)) for n in ("graded", "levels", "poisson")],
+    CONSTRUCTS[13][0]: lambda m: [(REFUSED[n][0](), (3,)) for n in ("overrides", "memory", "own memory")],
+    CONSTRUCTS[14][0]: lambda m: [(layer.SynapseFilter(), (3,)), (layer.Delay(1), (3,)), (layer.NeuNorm(1, 3, 3), (1, 3, 3))],
+    CONSTRUCTS[15][0]: lambda m: [
         (layer.GroupNorm(1, 3), (3, 4, 4)), (layer.Conv3d(1, 1, 1), (1, 2, 2, 2)), (layer.ConvTranspose2d(1, 1, 1), (1, 2, 2)),
         (layer.AvgPool1d(2), (1, 4)), (layer.WSConv2d(1, 1, 1), (1, 2, 2)), (layer.SpikingSelfAttention(8, 2), (8, 4)),
     ],
-    CONSTRUCTS[17][0]: lambda m: [(k(nn.Linear(3, 3)), (3,)) for k in TIME_LAST],
-    CONSTRUCTS[18][0]: lambda m: [_model(m, n) for n in ("AND", "IAND")],
+    CONSTRUCTS[16][0]: lambda m: [(k(nn.Linear(3, 3)), (3,)) for k in TIME_LAST],
+    CONSTRUCTS[17][0]: lambda m: [_model(m, n) for n in ("AND", "IAND")],
 }  # fmt: skip
 
 
