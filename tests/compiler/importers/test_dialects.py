@@ -1,6 +1,7 @@
 """Dialects against the libraries' own exporters: the file alone gives the module's spikes, or a question is asked back."""
 
 import contextlib
+import copy
 import dataclasses
 import warnings
 
@@ -45,7 +46,8 @@ def inputs(shape, steps=200, seed=0):
 
 
 def doubled(module):
-    """Return *module* in float64; surrogates give float32 spikes, whatever the membrane's type."""
+    """Return a copy of *module* in float64; surrogates give float32 spikes, whatever the membrane's type."""
+    module = copy.deepcopy(module)  # SpikingJelly's neurons share one surrogate by default: a hook on it would stay
     for layer in module.modules():
         if not any(True for _ in layer.children()):
             layer.register_forward_pre_hook(lambda _, args: (args[0].double(), *args[1:]))
