@@ -151,6 +151,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E036", "a readout over time that the graph leaves to you",
      "The forward ends with a sum or a mean over all steps. A graph gives spikes step by step: read the sum or mean from the "
      "result of a run, as the module does."),
+    ("E037", "a state among the results",
+     "The forward returns membranes or currents beside its spikes. A graph's outputs are signals; states are recorded on "
+     "request: run(..., record_state=True) or --record-state."),
     ("E080", "your model function raised an error",
      "FILE.py:FUNCTION runs your own code, and it failed; the message has the exception and the line. Try it alone: "
      "python -c 'import FILE; FILE.FUNCTION()'."),

@@ -139,7 +139,7 @@ def reset(module: Any) -> None:
 
 def hidden(module: Any) -> dict[str, str]:
     """Return the attributes that hold the state of the neuron *module*."""
-    return {"v": "mem"} if "v" in module._memories else {}
+    return {name: "mem" if name == "v" else "state" for name in getattr(module, "_memories", {})}
 
 
 def refusals(module: Any, path: str) -> list[Diagnostic]:

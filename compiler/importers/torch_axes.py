@@ -12,12 +12,25 @@ from typing import Any
 
 from torch import nn
 
-from spikeport.compiler.importers.torch_call import Sized, call, flatten_behind, wrong_lead
+from spikeport.compiler.importers.torch_call import Sized, call, flatten_behind, merged, wrong_lead
 from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Late, Layer
-from spikeport.compiler.importers.torch_layers import ANY_LEAD, LAYERS, MAX_POOLS, max_pool
-from spikeport.compiler.importers.torch_library import STEP, Lead, NeuronReading, class_name, library_of, plain_of, refusal
+from spikeport.compiler.importers.torch_layers import ANY_LEAD, LAYERS, MAX_POOLS, layer_class, max_pool
+from spikeport.compiler.importers.torch_library import (
+    MERGED,
+    STEP,
+    Lead,
+    Library,
+    NeuronReading,
+    class_name,
+    library_of,
+    plain_of,
+    refusal,
+)
 from spikeport.compiler.importers.torch_step import Step
 from spikeport.ir.ops import Op, Shape
+
+#: A length that most numbers of samples and steps divide.
+_MERGED_LENGTH = 2**8 * 3**4 * 5**3 * 7**2 * 11 * 13
 
 
 @dataclass(slots=True)
@@ -42,6 +55,7 @@ class Axes:
     lead: Lead = STEP
     readings: dict[str, NeuronReading] = field(default_factory=dict)
     membranes: frozenset[str] = frozenset()
+    mergers: dict[str, tuple[str, int]] = field(default_factory=dict)
     _sized: dict[Expr, Sized] = field(default_factory=dict)
     _ops: dict[Expr, tuple[Op | None, Sized]] = field(default_factory=dict)
     _open: set[str] = field(default_factory=set)
@@ -83,6 +97,8 @@ class Axes:
             return None
         if entered.lead != lead:
             raise wrong_lead(path, f"this {class_name(module)}", entered, lead)
+        if lead == MERGED:
+            self._check_merger(path, module, library)
         reading = library.read(module, path, entered.shape)
         if path in self.membranes and reading.membrane is None:
             raise refusal(
@@ -92,6 +108,19 @@ class Axes:
             )  # fmt: skip
         self.readings[path] = reading
         return Sized(lead, reading.op.shape)
+
+    def _check_merger(self, path: str, module: Any, library: Library) -> None:
+        """Refuse layers that take one merged axis apart into other numbers of samples, or of steps."""
+        once, twice = (library.merged(module, n * _MERGED_LENGTH) for n in (1, 2))
+        for axis, word in enumerate(("samples", "steps")):
+            if once[axis] != twice[axis]:
+                continue  # it follows from the length
+            first, number = self.mergers.setdefault(word, (path, once[axis]))
+            if number != once[axis]:
+                raise refusal(
+                    "E032", path, f"this {class_name(module)} takes batch*time apart into {once[axis]} {word}, and {first} into "
+                    f"{number}", "give all of them the same batch_size or num_timesteps",
+                )  # fmt: skip
 
     def sized(self, expr: Expr) -> Sized | None:
         """Return the axes of *expr*."""
@@ -159,13 +188,16 @@ class Axes:
                 raise wrong_lead(path, f"this {class_name(module)}", entered, plain.lead or STEP)
             op, shape = plain.build(module, path, entered.shape)
             return op, Sized(plain.gives or entered.lead, shape)
-        if type(module) is nn.Flatten:
+        kind = layer_class(module)
+        if kind is None:  # refused before
+            raise TypeError(path)
+        if kind is nn.Flatten:
             if len(entered.lead) == 2 and (module.start_dim, module.end_dim) == (0, 1):
-                return None, Sized(("all",), entered.shape)
+                return None, Sized(merged(entered), entered.shape)
             return flatten_behind(module.start_dim, module.end_dim, path, entered)
-        if len(entered.lead) != 1 and type(module) not in ANY_LEAD:
+        if len(entered.lead) != 1 and kind not in ANY_LEAD:
             raise wrong_lead(path, f"this {class_name(module)}", entered, STEP)
-        op, shape = LAYERS[type(module)](module, path, entered.shape)
+        op, shape = LAYERS[kind](module, path, entered.shape)
         return op, Sized(entered.lead, shape)
 
     def known(self, expr: Expr) -> Sized:

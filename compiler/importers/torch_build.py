@@ -93,7 +93,7 @@ class Builder:
                 "E023", "", f"the forward ends with the {kind} of {sized} over axis {dim}, which is not time",
                 "put what follows the last spikes outside the module",
             )  # fmt: skip
-        self.readouts.append(f"{kind} over all steps{factor}")
+        self.readouts.append(f"{kind} over all steps{factor}" if kind != "last" else "output of the last step alone")
         return expr.args[0]
 
     def _neuron(self, path: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx
 
@@ -16,9 +17,11 @@ from spikeport.ir.diagnostics import did_you_mean
 
 #: Return their first argument as it is, in eval mode.
 _SAME = frozenset((
-    "dropout", "dropout1d", "dropout2d", "alpha_dropout", "contiguous", "detach", "clone", "to", "float", "double", "cpu",
+    "contiguous", "detach", "clone", "to", "float", "double", "cpu",
     "cuda", "requires_grad_", "type_as",
 ))  # fmt: skip
+#: Pass their first argument on unless they are told that this is training.
+_DRAWS = frozenset(("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"))
 #: Attributes of a tensor that its zeros may be made with.
 _KIND = frozenset(("device", "dtype", "layout"))
 #: Fields of a neuron's whole state, and what they are.
@@ -34,7 +37,7 @@ def _scale(signal: Any, factor: Any) -> Expr:
         signal, factor = factor, signal
     if not isinstance(signal, Expr) or not isinstance(factor, (int, float, torch.Tensor)):
         raise TypeError("a product of two signals is no weighted sum")
-    array = to_numpy(factor)
+    array = to_numpy(factor) if isinstance(factor, torch.Tensor) else np.asarray(factor, np.float64)
     return Call("scale", (array.dtype.str, array.shape, array.tobytes()), (signal,))
 
 
@@ -222,6 +225,15 @@ def function(node: fx.Node, args: list[Any], kwargs: dict[str, Any], root: Any) 
         if all(dtype in (torch.float32, torch.float64) for dtype in cast):
             return args[0]
     path, what = place(node, root)
+    if name in _DRAWS and args and isinstance(args[0], Expr):
+        share = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
+        is_on = args[2] if len(args) > 2 else kwargs.get("training", True)
+        if is_on and share:
+            raise refusal(
+                "E023", path, f"{what} draws at random: {name} with training=True, its default",
+                "write training=self.training, or use nn.Dropout", function=name,
+            )  # fmt: skip
+        return args[0]
     if name not in FUNCTIONS:
         raise refusal(
             "E023", path, f"{what} calls {name}, which a spiking graph cannot say{did_you_mean(name, FUNCTIONS)}",

@@ -34,9 +34,9 @@ class Keeper:
     steps: int
 
     def check_start(
-        self, starts: Mapping[str, Expr], first_outputs: Sequence[Expr], neurons: Mapping[str, Expr], outputs: Sequence[Expr]
+        self, step: int, starts: Mapping[str, Expr], given: Sequence[Expr], neurons: Mapping[str, Expr], outputs: Sequence[Expr]
     ) -> None:
-        """Refuse a forward whose first call is not like the later ones with zeros for what they find.
+        """Refuse a forward whose call number *step* is not like the later ones with zeros for what lies before the start.
 
         Raises
         ------
@@ -44,25 +44,28 @@ class Keeper:
             E031.
         """
         for path, expr in neurons.items():
-            if path not in starts or self._start(starts[path]) != self._start(expr):
+            if path not in starts or self._start(starts[path], step) != self._start(expr, step):
                 raise _uneven(path, f"what enters this {class_name(self.root.get_submodule(path))}", list(self.written))
         # States are among the outputs of a forward as well; those come and go with what the caller hands in.
-        given = {e for e in map(self._start, first_outputs) if not isinstance(e, Zero)}
+        found = {e for e in (self._start(g, step) for g in given) if not isinstance(e, Zero)}
         for expr in outputs:
-            start = self._start(expr)
-            if not isinstance(start, Zero) and start not in given:
+            start = self._start(expr, step)
+            if not isinstance(start, Zero) and start not in found:
                 raise _uneven("", "what the forward returns", list(self.written))
 
-    def _start(self, expr: Expr) -> Expr:
-        """Return *expr* at step 0, where whatever is late is zero."""
-        if isinstance(expr, (Late, Kept)) or (isinstance(expr, Fired) and expr.step > 0):
+    def _start(self, expr: Expr, step: int) -> Expr:
+        """Return *expr* in call number *step*, where what is from before the start is zero."""
+        if isinstance(expr, (Late, Fired)) and (expr.steps if isinstance(expr, Late) else expr.step) > step:
             return Zero()
+        if isinstance(expr, Late):
+            arg = self._start(expr.arg, step - expr.steps)
+            return arg if isinstance(arg, Zero) else Late(arg, expr.steps)
         if isinstance(expr, Layer):
-            arg = self._start(expr.arg)
+            arg = self._start(expr.arg, step)
             has_bias = getattr(self.root.get_submodule(expr.path), "bias", None) is not None
             return Zero() if isinstance(arg, Zero) and not has_bias else Layer(expr.path, arg)
         if isinstance(expr, Call):
-            args = tuple(self._start(a) for a in expr.args)
+            args = tuple(self._start(a, step) for a in expr.args)
             if all(isinstance(a, Zero) for a in args):
                 return Zero()
             if expr.kind == "add":

@@ -282,6 +282,19 @@ LAYERS: dict[type, Callable[[Any, str, Shape], Built]] = {
 #: Layers that act on each value, or on the last axis, whatever stands in front.
 ANY_LEAD = frozenset((nn.Linear, nn.Identity, nn.Dropout, nn.AlphaDropout))
 
+_OWN_STEPS = ("forward", "_conv_forward", "__call__")
+
+
+def layer_class(module: Any) -> type | None:
+    """Return the class of ours that *module* is, or derives from without another forward; None where there is none."""
+    base = next((cls for cls in type(module).__mro__ if cls in LAYERS), None)
+    if isinstance(module, nn.modules.lazy.LazyModuleMixin):
+        return None  # it has no weights yet
+    if base is None or any(getattr(type(module), n, None) is not getattr(base, n, None) for n in _OWN_STEPS):
+        return None
+    return base
+
+
 _WAYS_OUT = {
     "MaxPool": "use MaxPool2d right behind a neuron, or AvgPool2d",
     "ReLU": "put a spiking neuron in its place",
@@ -296,7 +309,7 @@ def layer_refusals(module: Any, path: str) -> list[Diagnostic]:
     """Return why the plain layer *module* cannot be imported; empty where it can."""
     name = class_name(module)
     facts = {"class": name}
-    if type(module) not in LAYERS:
+    if layer_class(module) is None:
         hint = next((h for word, h in _WAYS_OUT.items() if word in type(module).__name__), "")
         known = ", ".join(sorted(c.__name__ for c in LAYERS))
         return [Diagnostic("E020", path, f"{name} has no counterpart in a spiking graph", hint or f"known: {known}", facts)]

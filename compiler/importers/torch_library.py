@@ -29,10 +29,12 @@ HOMES = {
     "spikingjelly": "spikeport.compiler.importers.spikingjelly",
 }
 
-#: Axes in front of a layer's own: names out of ``batch``, ``time`` and ``all`` (batch and time merged).
+#: Axes in front of a layer's own: names out of ``batch``, ``time``, ``all`` (batch and time merged, all steps of the first
+#: sample first) and ``all by time`` (merged, the first step of all samples first).
 Lead = tuple[str, ...]
 STEP: Lead = ("batch",)
 MERGED: Lead = ("all",)
+MERGED_BY_TIME: Lead = ("all by time",)
 BATCH_FIRST: Lead = ("batch", "time")
 TIME_FIRST: Lead = ("time", "batch")
 

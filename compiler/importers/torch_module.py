@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,6 +19,7 @@ from spikeport.compiler.importers.torch_axes import Axes
 from spikeport.compiler.importers.torch_build import Builder
 from spikeport.compiler.importers.torch_check import check_sample, double_twin
 from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Layer, children
+from spikeport.compiler.importers.torch_guard import is_leaf
 from spikeport.compiler.importers.torch_layers import layer_refusals, option_refusals
 from spikeport.compiler.importers.torch_library import (
     BATCH_FIRST,
@@ -91,12 +93,15 @@ def import_module(
             "E022", "", f"from_torch takes a torch.nn.Module, not {type(module).__name__}",
             "call the function that builds it" if callable(module) else "give the module itself",
         )  # fmt: skip
-    found = foreign_layers(module)
+    module = _unwrapped(module)
+    found = foreign_layers(module) or _replaced_forwards(module)
     if found:
         raise ImportModelError(found)
     root = as_container(module)
+    _check_arguments(input_shape, sample, time_axis)
     graph, step, builder = _imported(root, class_name(module), input_shape, sample, time_axis)
     doubts = hooked(module) + tuple(_readout(text) for text in dict.fromkeys(builder.readouts))
+    doubts += tuple(_left_out(root, fired) for fired in dict.fromkeys(step.left_out))
     if sample is not None:
         twin = double_twin(root, step)
         own, step, builder = _imported(twin, class_name(module), input_shape, sample, time_axis)
@@ -106,6 +111,9 @@ def import_module(
 
 def _imported(root: Any, name: str, input_shape: Any, sample: Any, time_axis: int | None) -> tuple[Graph, Step, Builder]:
     """Return the graph of *root*, and what it was built from."""
+    unreadable = [d for path, layer in root.named_modules() for d in _without_numbers(layer, path)]
+    if unreadable:
+        raise ImportModelError(unreadable)
     traced = trace(root)
     _refuse_layers(root, [str(n.target) for n in traced.graph.nodes if n.op == "call_module"])
     step = read_step(root, traced)
@@ -119,6 +127,58 @@ def _imported(root: Any, name: str, input_shape: Any, sample: Any, time_axis: in
     graph = graph.replace(profile=profile)
     verify(graph, profile)
     return graph, step, builder
+
+
+def _unwrapped(module: Any) -> Any:
+    """Return what torch.compile or DataParallel is wrapped around."""
+    while True:
+        if type(module).__name__ == "OptimizedModule" and isinstance(getattr(module, "_orig_mod", None), nn.Module):
+            module = module._orig_mod
+        elif isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            module = module.module
+        else:
+            return module
+
+
+def _replaced_forwards(module: Any) -> list[Diagnostic]:
+    """Return an error for every layer, and every part of one, whose forward was replaced on the instance."""
+    found = []
+    for path, layer in module.named_modules():
+        is_inside = any(is_leaf(module.get_submodule(path.rsplit(".", n)[0])) for n in range(1, path.count(".") + 1))
+        if "forward" in vars(layer) and (not path or is_leaf(layer) or is_inside):
+            text = (
+                f"the forward of this {class_name(layer)} was replaced on the object, and its class does not show what it does"
+            )
+            found.append(
+                Diagnostic("E021", path, text, "write a module of your own with that forward", {"class": class_name(layer)})
+            )
+    return found
+
+
+def _check_arguments(input_shape: Any, sample: Any, time_axis: Any) -> None:
+    """Refuse shapes and samples of other kinds."""
+    for own in input_shape.values() if isinstance(input_shape, Mapping) else (input_shape,):
+        items = own if isinstance(own, (list, tuple, torch.Size)) else () if own is None else (own,)
+        if (
+            isinstance(own, str)
+            or not all(type(n) is int or isinstance(n, np.integer) for n in items)
+            or min(items, default=1) < 1
+        ):
+            raise refusal(
+                "E024", "", f"input_shape={own!r} is no shape", "give whole numbers: input_shape=(channels, height, width)"
+            )
+    for own in sample.values() if isinstance(sample, Mapping) else () if sample is None else (sample,):
+        axes = tuple(own.shape) if isinstance(own, (torch.Tensor, np.ndarray)) else None
+        if axes is None or len(axes) < 2 or 0 in axes:
+            what = type(own).__name__ if axes is None else f"an array of shape {axes}"
+            raise refusal(
+                "E033", "", f"a sample is {what}", "give a tensor or array of what the module takes (batch, ...); for several "
+                "inputs a dict of them by argument name",
+            )  # fmt: skip
+        if time_axis is not None and (type(time_axis) is not int or not -len(axes) <= time_axis < len(axes)):
+            raise refusal(
+                "E033", "", f"time_axis={time_axis!r} is no axis of a sample of shape {axes}", "give its number, 1 for instance"
+            )
 
 
 #: The shape of an input behind a lead, by the lead; None where it is not given.
@@ -145,6 +205,15 @@ def _lead(neuron: Any) -> Lead:
     return STEP if library is None else library.lead(neuron)
 
 
+def _left_out(root: Any, fired: Fired) -> Diagnostic:
+    what = {"mem": "membrane", "syn": "synaptic current"}.get(fired.role, fired.role)
+    name = class_name(root.get_submodule(fired.path))
+    return Diagnostic(
+        "E037", fired.path, f"the forward also returns the {what} of this {name}, which is no output of the graph",
+        "record membranes with record_state=True, or --record-state", severity="note",
+    )  # fmt: skip
+
+
 def _readout(text: str) -> Diagnostic:
     return Diagnostic(
         "E036", "", f"the forward returns the {text}; the graph gives the spikes of every step",
@@ -159,7 +228,7 @@ def _refuse_layers(root: Any, paths: list[str]) -> None:
         layer = root.get_submodule(path)
         library = library_of(layer)
         plain = plain_of(layer)
-        found += _without_numbers(layer, path) or (
+        found += (
             library.refusals(layer, path)
             if library is not None
             else layer_refusals(layer, path)
@@ -173,7 +242,7 @@ def _refuse_layers(root: Any, paths: list[str]) -> None:
 def _without_numbers(layer: Any, path: str) -> list[Diagnostic]:
     """Return which tensors of *layer* are no plain arrays of numbers."""
     found = []
-    for name, tensor in (*layer.named_parameters(), *layer.named_buffers()):
+    for name, tensor in (*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)):
         if isinstance(tensor, nn.UninitializedParameter):
             continue  # a lazy layer, which is refused as such
         kind = "is quantized" if tensor.is_quantized else f"has the layout {tensor.layout}"

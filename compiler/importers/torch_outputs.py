@@ -48,6 +48,8 @@ def output(item: Any, steps: int) -> Expr:
     if summed is not None:
         return summed
     found = relative(item, steps - 1)
+    if steps > 1 and isinstance(item, Fired) and item.step == steps - 1 and item.role == "spikes":
+        return Call("over_time", ("last", None), (found,))
     if steps > 1 and _looks_back(found):
         raise refusal(
             "E025", "", "the forward returns a value that is computed from several steps of its loop",

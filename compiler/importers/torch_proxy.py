@@ -9,21 +9,36 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+import torch
 from torch import fx
 
 from spikeport.compiler.importers.torch_live import is_kept
 
 #: Steps to which a loop over a length that is not known is unrolled.
-LOOP_STEPS = 3
+LOOP_STEPS = 37
 
 
 class Value(fx.Proxy):  # type: ignore[misc] # torch is read without its types
     """A traced value; a length that is asked for as a number of loop steps is ``LOOP_STEPS``."""
 
+    # What torch asks of a tensor that is set as an attribute of a module.
+    _is_param = _is_buffer = False
+
+    @property  # type: ignore[misc] # of object, a plain attribute
+    def __class__(self) -> type:  # so that isinstance(x, torch.Tensor) is as true as for what it stands for
+        return type(self) if is_size(self.node) or is_shape(self.node) else torch.Tensor
+
     def __index__(self) -> int:
         if is_size(self.node) or self.node.op == "placeholder":
+            self.tracer.has_open_loop = True
             return LOOP_STEPS
         raise TypeError(f"'{self.node.name}' depends on data and cannot be a number")
+
+    def __iter__(self) -> Iterator[fx.Proxy]:
+        # ``for x in xs`` takes steps, ``a, b = states`` parts.
+        parts = _unpacked(sys._getframe(1))
+        self.tracer.has_open_loop |= not parts
+        return (self[step] for step in range(parts or LOOP_STEPS))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         # Results of the steps, written one by one into a tensor of zeros.
@@ -46,13 +61,6 @@ class Value(fx.Proxy):  # type: ignore[misc] # torch is read without its types
     def _in_place(self, changing: Callable[..., Any], plain: Callable[..., Any], other: Any) -> fx.Proxy:
         is_number = is_size(self.node) or is_kept(self.node)
         return self.tracer.create_proxy("call_function", plain if is_number else changing, (self, other), {})
-
-
-class Argument(Value):
-    """An argument of the forward; ``for x in xs`` takes its steps, and ``a, b = states`` its parts."""
-
-    def __iter__(self) -> Iterator[fx.Proxy]:
-        return (self[step] for step in range(_unpacked(sys._getframe(1)) or LOOP_STEPS))
 
 
 def _unpacked(frame: FrameType) -> int:

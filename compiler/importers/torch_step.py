@@ -52,6 +52,8 @@ class Step:
         The forward's signals.
     steps : int
         Calls of each neuron in the forward: 1 for a step, more for a loop.
+    left_out : tuple of Fired
+        Membranes and currents that the forward of a loop returns beside its spikes.
     returned : nested tuples, lists and dicts of Expr
         All that the forward returns, states included.
     states : dict of str to Fired
@@ -62,6 +64,7 @@ class Step:
     outputs: tuple[Expr, ...]
     inputs: tuple[In, ...]
     steps: int
+    left_out: tuple[Fired, ...] = ()
     returned: Any = None
     states: Mapping[str, Fired] = field(default_factory=dict)
 
@@ -239,25 +242,31 @@ def read_step(root: Any, traced: Traced) -> Step:
     if len(set(calls.values())) > 1:
         often, seldom = max(calls, key=calls.__getitem__), min(calls, key=calls.__getitem__)
         raise _shared(root, often, f"is called {steps} times while {seldom} is called {calls[seldom]} times")
+    _check_loop(root, reader, traced, steps)
     neurons = {path: _common(root, path, found) for path, found in reader.entered.items()}
     outputs = tuple(output(item, steps) for item in results(returned))
-    keeper = Keeper(root, {str(n.args[0]): reader.env.get(n.meta["written"]) for n in graph.nodes if is_kept(n)}, steps)
+    keeper = _keeper(root, traced, reader, steps)
     if keeper.written:
         neurons = {path: resolved(expr, keeper, path) for path, expr in neurons.items()}
         outputs = tuple(resolved(expr, keeper, "") for expr in outputs)
-        if traced.first is not None:
-            first, firstly = _read(root, traced.first)
-            starts = {path: relative(found[0], 0) for path, found in first.entered.items()}
-            keeper.check_start(starts, [output(item, steps) for item in results(firstly)], neurons, outputs)
+        for number, run in enumerate(traced.earlier):
+            first, firstly = _read(root, run)
+            own = _keeper(root, run, first, steps)
+            starts = {path: resolved(relative(found[0], 0), own, path) for path, found in first.entered.items()}
+            given = [resolved(output(item, steps), own, "") for item in results(firstly)]
+            keeper.check_start(number, starts, given, neurons, outputs)
     outputs = tuple(o for o in outputs if not (isinstance(o, Fired) and o.role == "state"))
     kept = [o for o in outputs if not (isinstance(o, Fired) and o.role != "spikes")]
-    kept = list(dict.fromkeys(kept or outputs))
+    kept = kept or list(outputs)
     _check_slices([*neurons.values(), *kept], reader.states, steps)
     _check_memory(root, reader, traced.forgotten, neurons, steps)
     handed = {_base(state) for state in reader.states}
-    used = [n for n in graph.nodes if n.op == "placeholder" and n.target not in handed and n.users]
+    seen = {e.name for e in Step(neurons, tuple(kept), (), steps).expressions() if isinstance(e, In)}
+    used = [n for n in graph.nodes if n.op == "placeholder" and n.target not in handed and (n.users or n.target in seen)]
+    _check_returned(root, reader, returned)
     signals = tuple(In(str(n.target)) for n in used)
-    return Step(neurons, tuple(kept), signals, steps, returned, reader.states)
+    left_out = tuple(o for o in outputs if isinstance(o, Fired) and o not in kept) if steps > 1 else ()
+    return Step(neurons, tuple(kept), signals, steps, left_out, returned, reader.states)
 
 
 def _read(root: Any, traced: Traced) -> tuple[_Reader, Any]:
@@ -269,23 +278,64 @@ def _read(root: Any, traced: Traced) -> tuple[_Reader, Any]:
     return reader, returned
 
 
+def _check_loop(root: Any, reader: _Reader, traced: Traced, steps: int) -> None:
+    """Refuse a loop that writes into its neurons' states, ends by itself, or calls what takes all steps at once."""
+    for path in sorted(traced.meddled & set(reader.entered)):
+        raise refusal(
+            "E026", path, f"the forward writes or resets the state of this {class_name(root.get_submodule(path))} between two "
+            "of its calls, which no graph does", "leave the state to the neuron, and reset it before the first step",
+        )  # fmt: skip
+    if steps == 1:
+        return
+    for path in reader.entered:
+        library = library_of(root.get_submodule(path))
+        if library is not None and library.lead(root.get_submodule(path)) != STEP:
+            raise _shared(root, path, f"is called {steps} times, and takes all steps at once")
+    if traced.loop_steps is not None and steps != traced.loop_steps:
+        path = next(iter(reader.entered))
+        raise _shared(root, path, f"is called {steps} times in a loop over {traced.loop_steps} steps")
+
+
+def _keeper(root: Any, traced: Traced, reader: _Reader, steps: int) -> Keeper:
+    return Keeper(root, {str(n.args[0]): reader.env.get(n.meta["written"]) for n in traced.graph.nodes if is_kept(n)}, steps)
+
+
 def _base(state: str) -> str:
     """Return the argument that a state is a part of."""
     return state.partition("[")[0].partition(".")[0]
 
 
-def _check_memory(root: Any, reader: _Reader, forgotten: tuple[str, ...], neurons: dict[str, Expr], steps: int) -> None:
+def _check_memory(root: Any, reader: _Reader, forgotten: frozenset[str], neurons: dict[str, Expr], steps: int) -> None:
     """Refuse a forward of one step that starts its neurons anew in every call: they would have no memory."""
-    for path in dict.fromkeys((*reader.anew, *forgotten)) if steps == 1 else ():
-        if path not in neurons:
-            continue
-        if not _in_sequence(neurons[path], neurons, set()):
+    for path in dict.fromkeys((*reader.anew, *sorted(forgotten))) if steps == 1 else ():
+        if path in neurons and not _in_sequence(neurons[path], neurons, set()):
             raise refusal(
                 "E026", path, f"the state of this {class_name(root.get_submodule(path))} starts from zeros in every call, and "
                 "the forward is one step: the neuron would forget all between steps",
                 "take the state as an argument and return it, leave the reset to the caller, or loop over all steps in the "
                 "forward",
             )  # fmt: skip
+
+
+def _check_returned(root: Any, reader: _Reader, returned: Any) -> None:
+    """Refuse a forward that takes a state which only it could hand on, and does not return it."""
+    held = set(_leaves(returned))
+    for state, fired in reader.states.items():
+        module = root.get_submodule(fired.path)
+        library = library_of(module)
+        given = Fired(fired.path, fired.role, len(reader.entered[fired.path]) - 1)
+        if library is not None and not library.keeps_state(module) and given not in held:
+            raise refusal(
+                "E026", fired.path, f"the forward takes the state of this {class_name(module)} as {state!r} and does not "
+                "return it: nobody could hand it on, and the neuron would forget all between steps",
+                "return it beside the spikes",
+            )  # fmt: skip
+
+
+def _leaves(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [leaf for item in value.values() for leaf in _leaves(item)]
+    return [leaf for item in value for leaf in _leaves(item)] if isinstance(value, (list, tuple)) else [value]
 
 
 def _in_sequence(expr: Expr, neurons: dict[str, Expr], seen: set[str]) -> bool:

@@ -1,8 +1,8 @@
 """Tracing: torch.fx turns a module's forward into a list of calls; containers vanish, neurons and plain layers remain.
 
 The user's module is run symbolically and left as it was: what its forward wrote into it (states, cached tensors) is
-put back. A forward that keeps something in the module for its next call is run a second time, to see whether it reads
-that. A loop ``for step in range(num_steps)`` unrolls; over a length that comes from the input it unrolls
+put back (``torch_guard``). It is run until two calls are alike, with what earlier calls kept in the module as signals. A
+loop ``for step in range(num_steps)`` unrolls; over a length that comes from the input it unrolls
 ``LOOP_STEPS`` times, enough to see that each step is like the one before. A container of a library whose forward cannot be
 traced as it stands is traced by a function of the library's importer, written with ``one_step``, ``all_steps``,
 ``previous`` and ``keep``.
@@ -10,8 +10,9 @@ traced as it stands is traced by a function of the library's importer, written w
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,8 +24,9 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from spikeport.compiler.importers.torch_layers import LAYERS
-from spikeport.compiler.importers.torch_library import STEP, Lead, class_name, home_of, library_of, plain_of, refusal
+from spikeport.compiler.importers.torch_guard import Guard
+from spikeport.compiler.importers.torch_layers import layer_class
+from spikeport.compiler.importers.torch_library import Lead, class_name, home_of, library_of, plain_of, refusal
 from spikeport.compiler.importers.torch_live import (
     all_steps_of,
     is_kept,
@@ -32,7 +34,7 @@ from spikeport.compiler.importers.torch_live import (
     one_step_of,
     without_side_computations,
 )
-from spikeport.compiler.importers.torch_proxy import Argument, Value
+from spikeport.compiler.importers.torch_proxy import LOOP_STEPS, Value
 
 _TORCH = PurePath(torch.__file__).parent
 #: The tracer that is at work, for ``previous`` and ``keep``.
@@ -63,8 +65,10 @@ def keep(module: Any, name: str, value: Any) -> None:
 class _Tracer(fx.Tracer):  # type: ignore[misc] # likewise
     """Stops at neurons and at PyTorch's own layers, and remembers in which module it is."""
 
-    def __init__(self, kept: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(self, guard: Guard, kept: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__()
+        self.guard = guard
+        self.has_open_loop = False
         self.inside: list[tuple[str, str]] = []
         self.kept = kept
         self.left: dict[tuple[str, str], fx.Node | None] = {}
@@ -80,6 +84,10 @@ class _Tracer(fx.Tracer):  # type: ignore[misc] # likewise
             setattr(module, name, self.previous(module, name))
         return made
 
+    def create_arg(self, a: Any) -> Any:
+        # A traced value says that it is a tensor; here it is first of all a traced value.
+        return a.node if _is_traced(a) else super().create_arg(a)
+
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         node = super().create_node(*args, **kwargs)
         # Not fx's record_stack_traces: that loads torch._inductor, which takes a second.
@@ -87,15 +95,17 @@ class _Tracer(fx.Tracer):  # type: ignore[misc] # likewise
         return node
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
-        return Argument(node, self) if node.op == "placeholder" else Value(node, self)
+        return Value(node, self)
 
     def is_leaf_module(self, m: Any, module_qualified_name: str) -> bool:
-        if library_of(m) is not None or plain_of(m) is not None:
+        if library_of(m) is not None or plain_of(m) is not None or layer_class(m) is not None:
             return True
         return _forward_of(m) is None and bool(super().is_leaf_module(m, module_qualified_name))
 
     def call_module(self, m: Any, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self.inside.append((self.path_of_module(m), class_name(m)))
+        path = self.path_of_module(m)
+        self.inside.append((path, class_name(m)))
+        self.guard.called(path)
         instead = _forward_of(m)
         result = super().call_module(m, forward if instead is None else partial(instead, m), args, kwargs)
         self.inside.pop()  # not in a finally: where tracing fails, the innermost module stays on top
@@ -138,24 +148,6 @@ def _line(frame: FrameType, number: int) -> str:
 
 
 @contextmanager
-def _left_as_it_was(root: Any) -> Iterator[None]:
-    """Put back what a symbolic run writes into the modules' attributes and buffers."""
-    kinds = (dict, list, set)
-    before = [
-        (m, dict(m.__dict__), [(v, v.copy()) for v in m.__dict__.values() if isinstance(v, kinds)]) for m in root.modules()
-    ]
-    try:
-        yield
-    finally:
-        for module, attributes, held in before:
-            module.__dict__.clear()
-            module.__dict__.update(attributes)
-            for container, content in held:
-                container.clear()
-                container.extend(content) if isinstance(container, list) else container.update(content)
-
-
-@contextmanager
 def _zeros_traced(tracer: _Tracer) -> Iterator[None]:
     """Trace ``torch.zeros`` of a traced size: it is no function of a tensor, so torch.fx does not see it."""
     original = torch.zeros
@@ -185,17 +177,22 @@ class Traced:
         What it reads by name.
     hidden : dict of int to (tensor, path, role)
         By identity, what stood for the hidden states of neurons while the forward was traced.
-    forgotten : tuple of str
-        Neurons whose hidden state the forward resets.
-    first : Traced or None
-        The same of the first call, where later calls find something that it left in the module.
+    forgotten, meddled : set of str
+        Neurons whose hidden state the forward resets or writes before their first call or after their last, and between two
+        of their calls.
+    loop_steps : int or None
+        Steps to which loops over a length that is not known were unrolled; None without such a loop.
+    earlier : tuple of Traced
+        The same of the first calls, where later calls find something that these left in the module.
     """
 
     graph: fx.Graph
     values: dict[str, Any]
     hidden: dict[int, tuple[Any, str, str]] = field(default_factory=dict)
-    forgotten: tuple[str, ...] = ()
-    first: Traced | None = None
+    forgotten: frozenset[str] = frozenset()
+    meddled: frozenset[str] = frozenset()
+    loop_steps: int | None = None
+    earlier: tuple[Traced, ...] = ()
 
 
 class _Cell(nn.Module):  # type: ignore[misc] # torch is read without its types
@@ -215,81 +212,128 @@ def as_container(module: Any) -> Any:
     library = library_of(module)
     if library is not None and not library.keeps_state(module) and len(library.state_arguments(module)) == 1:
         return _Cell(type(module).__name__.lower(), module)
-    if type(module) in LAYERS or library is not None or plain_of(module) is not None:
+    if layer_class(module) is not None or library is not None or plain_of(module) is not None:
         return nn.Sequential(OrderedDict([(type(module).__name__.lower(), module)]))
     return module
+
+
+#: Calls of a forward after which it must have settled.
+_CALLS = 6
 
 
 def trace(root: Any) -> Traced:
     """Return the calls of *root*'s forward that reach an output or a neuron, and the tensors that it reads by name.
 
+    The forward is run several times: what it does must not hang on how often it was called.
+
     Raises
     ------
     ImportModelError
         E022 where the forward depends on data, or does something else that cannot be traced; E023 where it relies on
-        changes in place; E031 where it takes decisions on what an earlier call kept in the module.
+        changes in place; E031 where it takes decisions on what an earlier call kept in the module, or changes its layers.
     """
-    traced, kept = _traced(root, ())
-    if not kept:
-        return traced
-    again, _ = _traced(root, tuple(kept))
-    return replace(again, first=traced)
+    with Guard(root) as guard:
+        runs: list[tuple[Traced, tuple[tuple[str, str], ...]]] = []
+        kept: dict[tuple[str, str], None] = {}
+        for _ in range(_CALLS):
+            found = tuple(kept)
+            traced, left = _traced(root, found, guard)
+            if runs and runs[-1][1] == found:
+                if not _alike(traced, runs[-1][0]):
+                    raise _unsettled(root)
+                return replace(traced, earlier=tuple(run for run, others in runs if others != found))
+            runs.append((traced, found))
+            kept |= dict.fromkeys(left)
+    raise _unsettled(root)
 
 
-def _traced(root: Any, kept: tuple[tuple[str, str], ...]) -> tuple[Traced, list[tuple[str, str]]]:
+def _unsettled(root: Any) -> Exception:
+    return refusal(
+        "E031", "", f"the forward of this {class_name(root)} does not do the same in each call: it counts its calls, draws at "
+        "random, or keeps a value that changes what it does", "keep no values in the module beside the neurons' own, and leave "
+        "what is random or counted outside", **{"class": class_name(root)},
+    )  # fmt: skip
+
+
+def _traced(root: Any, kept: tuple[tuple[str, str], ...], guard: Guard) -> tuple[Traced, list[tuple[str, str]]]:
     """Return what a run calls that finds *kept*, and the attributes in which it left something itself."""
-    with _left_as_it_was(root):
-        hidden = _marked_states(root)
-        graph, own, left = _run(root, kept)
-        values = {str(n.target): _attribute(root, str(n.target)) for n in graph.nodes if n.op == "get_attr"}
-        # A reset puts another tensor there, or writes zeros into it.
-        forgotten = [
-            path for mark, path, _, name in hidden
-            if getattr(root.get_submodule(path), name, None) is not mark or not torch.equal(mark, _MARK)
-        ]  # fmt: skip
-    written = {f"{path}.{name}" if path else name: node for (path, name), node in (own | left).items()}
+    guard.start()
+    tracer = _Tracer(guard, kept)
+    graph, own = _run(root, tracer)
+    guard.end()
+    for path, name in guard.changes():
+        module = root.get_submodule(path)
+        raise refusal(
+            "E031", path, f"the forward changes {name} of this {class_name(module)}, which is then another layer from step to "
+            "step", "set it before the import, outside of the forward", **{"class": class_name(module)},
+        )  # fmt: skip
+    values = {str(n.target): _settled(_attribute(root, str(n.target)), guard) for n in graph.nodes if n.op == "get_attr"}
+    written = {f"{path}.{name}" if path else name: node for (path, name), node in (own | tracer.left).items()}
     for node in graph.nodes:
+        if any(n.graph is not graph for n in node.all_input_nodes):
+            raise refusal(
+                "E031", "", f"the forward of this {class_name(root)} uses a value that an earlier call left outside of the "
+                "module's attributes",
+                "keep spikes in an attribute (self.last = spikes), or use a recurrent neuron of the library",
+            )  # fmt: skip
         if is_kept(node):
             node.meta["written"] = written.get(str(node.args[0]))
     without_side_computations(root, graph)
-    marks = {id(mark): (mark, path, role) for mark, path, role, _ in hidden}
-    return Traced(graph, values, marks, tuple(dict.fromkeys(forgotten))), list(own)
+    steps = LOOP_STEPS if tracer.has_open_loop else None
+    found = Traced(graph, values, dict(guard.hidden), frozenset(guard.forgotten), frozenset(guard.meddled), steps)
+    return found, list(own)
 
 
-#: What stands for a hidden state while a forward is traced: no state, so that a reset shows.
-_MARK = torch.full((1,), 7.25)
+def _settled(value: Any, guard: Guard) -> Any:
+    """Return a tensor that is read by name as it is now: a later call may write into it."""
+    return value.detach().clone() if isinstance(value, torch.Tensor) and id(value) not in guard.hidden else value
 
 
-def _marked_states(root: Any) -> list[tuple[Any, str, str, str]]:
-    """Put a mark into every hidden state of a neuron of one step; return (mark, path, role, attribute)."""
-    found = []
-    for path, module in root.named_modules():
-        library = library_of(module)
-        if library is None or library.refusals(module, path) or library.lead(module) != STEP:
-            continue
-        for name, role in library.hidden(module).items():
-            mark = _MARK.clone()
-            setattr(module, name, mark)
-            found.append((mark, path, role, name))
-    return found
+def _alike(one: Traced, other: Traced) -> bool:
+    """Whether two runs of a forward call the same, with the same constants."""
+    if len(one.graph.nodes) != len(other.graph.nodes) or (one.forgotten, one.meddled) != (other.forgotten, other.meddled):
+        return False
+    place = {a: i for g in (one.graph, other.graph) for i, a in enumerate(g.nodes)}
+
+    def plain(item: Any, run: Traced) -> Any:
+        if isinstance(item, fx.Node):
+            return ("node", place[item])
+        if isinstance(item, (tuple, list)):
+            return [plain(i, run) for i in item]
+        if isinstance(item, dict):
+            return {k: plain(v, run) for k, v in item.items()}
+        return [plain(i, run) for i in (item.start, item.stop, item.step)] if isinstance(item, slice) else item
+
+    for a, b in zip(one.graph.nodes, other.graph.nodes, strict=True):
+        if a.op != b.op or plain(a.args, one) != plain(b.args, other) or plain(a.kwargs, one) != plain(b.kwargs, other):
+            return False
+        if a.op == "get_attr":
+            if not _same_constant(one.values[str(a.target)], one, other.values[str(b.target)], other):
+                return False
+        elif a.target != b.target:
+            return False
+    return True
 
 
-def _run(
-    root: Any, kept: tuple[tuple[str, str], ...]
-) -> tuple[fx.Graph, dict[tuple[str, str], fx.Node | None], dict[tuple[str, str], fx.Node | None]]:
-    """Run *root* symbolically; return its calls, and what it left in which attributes of modules (None: not one value).
+def _same_constant(one: Any, run: Traced, other: Any, other_run: Traced) -> bool:
+    states = run.hidden.get(id(one), (None,))[1:], other_run.hidden.get(id(other), (None,))[1:]
+    if any(states):
+        return bool(states[0] == states[1])
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return bool(one.dtype == other.dtype and one.shape == other.shape and torch.equal(one, other))
+    return bool(one == other)
 
-    *kept* are the attributes in which an earlier call left something. What ``keep`` left comes last.
-    """
-    tracer = _Tracer(kept)
+
+def _run(root: Any, tracer: _Tracer) -> tuple[fx.Graph, dict[tuple[str, str], fx.Node | None]]:
+    """Run *root* symbolically; return its calls, and what it left in which attributes of modules (None: not one value)."""
     _at_work.append(tracer)
     with _zeros_traced(tracer), _forward_replaced(root), torch.no_grad():
         try:
-            graph = tracer.trace(root)
+            graph = tracer.trace(root, _defaults(root))
         except Exception as error:
             path, name = tracer.inside[-1] if tracer.inside else ("", class_name(root))
-            if kept:
-                names = ", ".join(".".join(filter(None, k)) for k in kept)
+            if tracer.kept:
+                names = ", ".join(".".join(filter(None, k)) for k in tracer.kept)
                 raise refusal(
                     "E031", path, f"the second call of the forward of this {name} cannot be traced, where it finds what the "
                     f"first one left in {names}: {_reason(error)}", "keep no values in the module beside the neurons' own",
@@ -304,18 +348,36 @@ def _run(
             _at_work.pop()
     left: dict[tuple[str, str], fx.Node | None] = {}
     for path, module in root.named_modules():
-        for name, value in module.__dict__.items():
-            if isinstance(value, fx.Proxy):
+        own = {k: v for k, v in module.__dict__.items() if k not in ("_buffers", "_parameters", "_modules")}
+        for name, value in (*own.items(), *module._buffers.items()):
+            if _is_traced(value):
                 left[path, name] = value.node
-            elif isinstance(value, (list, tuple, dict)) and _holds_traced(value):
+            elif _holds_traced(value):
                 left[path, name] = None
-    return graph, left, tracer.left
+    return graph, left
 
 
-def _holds_traced(value: Any) -> bool:
-    """Whether a container holds traced values, at any depth."""
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    return any(isinstance(v, fx.Proxy) or _holds_traced(v) for v in items)
+def _defaults(root: Any) -> dict[str, Any] | None:
+    """Return the options of the forward that have a default: what it does without them is what is imported."""
+    parameters = list(inspect.signature(type(root).forward).parameters.values())[1:]
+    return {p.name: p.default for p in parameters if isinstance(p.default, (bool, int, float, str))} or None
+
+
+def _is_traced(value: Any) -> bool:
+    return issubclass(type(value), fx.Proxy)
+
+
+def _holds_traced(value: Any, depth: int = 5) -> bool:
+    """Whether a container, or an object that holds attributes, holds traced values."""
+    if isinstance(value, dict):
+        items: Any = value.values()
+    elif isinstance(value, (list, tuple, set, deque)):
+        items = value
+    elif isinstance(value, (nn.Module, torch.Tensor, type)) or callable(value) or _is_traced(value):
+        return False
+    else:
+        items = getattr(value, "__dict__", {}).values()
+    return depth > 0 and any(_is_traced(v) or _holds_traced(v, depth - 1) for v in items)
 
 
 def _line_of_error(error: Exception) -> str:
