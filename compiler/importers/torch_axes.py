@@ -118,7 +118,7 @@ class Axes:
             first, number = self.mergers.setdefault(word, (path, once[axis]))
             if number != once[axis]:
                 raise refusal(
-                    "E032", path, f"this {class_name(module)} takes batch*time apart into {once[axis]} {word}, and {first} into "
+                    "E032", path, f"this {class_name(module)} takes batch*time apart into {once[axis]} {word}, {first} into "
                     f"{number}", "give all of them the same batch_size or num_timesteps",
                 )  # fmt: skip
 
@@ -222,5 +222,17 @@ class Axes:
             module = self.root.get_submodule(expr.path)
             passes = self.built(expr, self.known(expr.arg))[0] is None or isinstance(module, (nn.Flatten, *MAX_POOLS))
             return passes and self.is_binary(expr.arg)
-        passing = ("cat", "flatten", "view", "step", "sequence", "permute", "transpose", "unflatten", "max_pool2d", "relu")
+        passing = (
+            "cat",
+            "flatten",
+            "view",
+            "step",
+            "sequence",
+            "permute",
+            "transpose",
+            "unflatten",
+            "max_pool2d",
+            "relu",
+            "at",
+        )
         return isinstance(expr, Call) and expr.kind in passing and all(map(self.is_binary, expr.args))

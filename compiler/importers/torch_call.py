@@ -11,7 +11,7 @@ import numpy as np
 
 from spikeport.compiler.importers.torch_expr import Call, Product, Size
 from spikeport.compiler.importers.torch_layers import average, flatten
-from spikeport.compiler.importers.torch_library import MERGED, MERGED_BY_TIME, STEP, Lead, refusal
+from spikeport.compiler.importers.torch_library import BATCH_FIRST, MERGED, MERGED_BY_TIME, STEP, TIME_FIRST, Lead, refusal
 from spikeport.ir.ops import Op, Scale, Shape
 
 
@@ -69,6 +69,13 @@ def call(expr: Call, args: list[Sized], look: Lookup) -> tuple[Op | None, Sized]
     if expr.kind == "step":
         if "time" not in x.lead:
             raise wrong_lead("", "a wrapper that takes the steps apart", x, ("time", "batch"))
+        return None, Sized(STEP, x.shape)
+    if expr.kind == "at":
+        axis = expr.options[1]
+        if len(x.lead) != 2 or x.lead[axis] != "time":
+            raise wrong_lead(
+                "", f"an index along axis {axis}, which takes a step,", x, TIME_FIRST if axis == 0 else BATCH_FIRST
+            )
         return None, Sized(STEP, x.shape)
     if expr.kind == "sequence":
         return None, Sized(tuple(expr.options), x.shape)

@@ -156,6 +156,11 @@ class _Run:
         """Run the module over all steps."""
         sliced = {s.name: s.axis for s in self.step.inputs for s in self.step.slices(s.name) if s.index is not None}
         by_step = self.lead == ("batch",) and not sliced and self.step.steps == 1 and not self._holds()
+        if time_axis is not None and not by_step:
+            raise refusal(
+                "E033", "", f"time_axis={time_axis} is for a forward of one step, and this one takes all steps",
+                "leave it out: the sample is what the forward takes",
+            )  # fmt: skip
         with torch.no_grad():
             if not by_step:
                 self._call(dict(values))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import fx
 
-from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Kept, Part, Product, Size, Stack, Zero
+from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Kept, Layer, Part, Product, Size, Stack, Zero
 from spikeport.compiler.importers.torch_kept import reads_kept
 from spikeport.compiler.importers.torch_library import refusal, to_numpy
 from spikeport.compiler.importers.torch_live import function_name, place
@@ -91,6 +91,10 @@ def _transpose(x: Any, dim0: int, dim1: int) -> Expr:
     return Call("transpose", (dim0, dim1), (x,))
 
 
+def _unbind(x: Any, dim: int = 0) -> Expr:
+    return Call("unbind", (dim,), (x,))
+
+
 def _unsqueeze(x: Any, dim: int) -> Expr:
     return Call("unsqueeze", (dim,), (x,))
 
@@ -151,13 +155,16 @@ def _pool(
 
 
 def _cat(tensors: Any, dim: int = 0) -> Expr:
-    return Call("cat", (dim,), tuple(tensors))
+    parts = tuple(tensors)
+    if dim in (0, 1) and all(isinstance(p, Call) and p.kind == "unsqueeze" and p.options == (dim,) for p in parts):
+        return Stack(tuple(p.args[0] for p in parts if isinstance(p, Call)), dim)  # every step with a time axis of 1
+    return Call("cat", (dim,), parts)
 
 
 def _stack(tensors: Any, dim: int = 0) -> Expr:
-    if dim != 0:
-        raise TypeError(f"steps are stacked along axis {dim}, not 0")
-    return Stack(tuple(tensors))
+    if dim not in (0, 1):
+        raise TypeError(f"steps are stacked along axis {dim}, not 0 or 1")
+    return Stack(tuple(tensors), dim)
 
 
 def _zeros(*args: Any, **kwargs: Any) -> Expr:
@@ -178,6 +185,15 @@ def _getitem(value: Any, key: Any) -> Any:
             return In(value.name, key[numbers[0]], numbers[0])
     if isinstance(value, (In, Part)) and isinstance(key, (int, str)):
         return Part(value, key)
+    if isinstance(value, Call) and value.kind == "unbind":
+        return Call("at", (key, value.options[0]), value.args) if isinstance(key, int) else None
+    if isinstance(value, (Call, Layer)):
+        # A step of what was computed for all steps at once.
+        if isinstance(key, int):
+            return Call("at", (key, 0), (value,))
+        numbers = [axis for axis, k in enumerate(key) if isinstance(k, int)] if isinstance(key, tuple) else []
+        if numbers in ([0], [1]) and all(k is Ellipsis or k == slice(None) for k in key if not isinstance(k, int)):
+            return Call("at", (key[numbers[0]], numbers[0]), (value,))
     if isinstance(value, dict):
         return value[key]
     raise TypeError("a part of a signal is taken by index")
@@ -195,7 +211,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "getattr": _attribute, "max_pool2d": _max_pool, "unflatten": _unflatten, "permute": _permute, "transpose": _transpose,
     "unsqueeze": _unsqueeze, "repeat": _repeated("repeat"), "expand": _repeated("expand"), "mean": _over_time("mean"),
     "sum": _over_time("sum"), "swapaxes": _transpose, "swapdims": _transpose, "one_step_of": _one_step,
-    "all_steps_of": _all_steps, "relu": _relu,
+    "all_steps_of": _all_steps, "relu": _relu, "unbind": _unbind,
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, Part, Stack, Zero, children, is_zeros, relative, same
+from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, Part, Stack, Zero, is_zeros, relative, same, walk
 from spikeport.compiler.importers.torch_library import refusal
 
 
@@ -29,6 +29,7 @@ def output(item: Any, steps: int) -> Expr:
     ImportModelError
         E023 for what is no signal, E025 where the steps differ or a value is computed from several of them.
     """
+    item = _in_order(item)
     if isinstance(item, Stack):
         if len(item.items) != steps:
             raise refusal("E025", "", f"the forward returns {len(item.items)} values of {steps} steps", "stack every step")
@@ -40,8 +41,10 @@ def output(item: Any, steps: int) -> Expr:
         raise refusal("E023", "", f"the forward returns {type(item).__name__}, not a signal", "return the spikes")
     if isinstance(item, Call) and item.kind in ("over_time", "scale") and steps > 1:
         kind, options = item.kind, item.options
-        if kind == "over_time" and isinstance(item.args[0], Stack) and options[1] == 0:
-            return Call("over_time", (options[0], None), (output(item.args[0], steps),))
+        if kind == "over_time" and isinstance(_in_order(item.args[0]), Stack):
+            stack = _in_order(item.args[0])
+            if isinstance(stack, Stack) and options[1] == stack.axis:
+                return Call("over_time", (options[0], None), (output(stack, steps),))
         if kind == "scale" and isinstance(item.args[0], Call) and item.args[0].kind == "over_time":
             return Call("scale", options, (output(item.args[0], steps),))
     summed = _accumulated(item, steps) if steps > 1 else None
@@ -56,6 +59,17 @@ def output(item: Any, steps: int) -> Expr:
             "return torch.stack of the spikes of every step, or their sum",
         )  # fmt: skip
     return found
+
+
+def _in_order(item: Any) -> Any:
+    """Return a stack of steps whose first two axes were swapped as the stack along the other."""
+    if isinstance(item, Call) and item.kind in ("permute", "transpose") and isinstance(item.args[0], Stack):
+        stack = item.args[0]
+        swaps = tuple(item.options[:2]) in ((1, 0), (0, 1) if item.kind == "transpose" else (1, 0))
+        is_plain = item.kind == "transpose" or list(item.options[2:]) == list(range(2, len(item.options)))
+        if swaps and is_plain:
+            return Stack(stack.items, 1 - stack.axis)
+    return item
 
 
 def _accumulated(expr: Expr, steps: int) -> Expr | None:
@@ -77,4 +91,4 @@ def _accumulated(expr: Expr, steps: int) -> Expr | None:
 
 
 def _looks_back(expr: Expr) -> bool:
-    return (isinstance(expr, Fired) and expr.step != 0) or any(_looks_back(c) for c in children(expr))
+    return any(isinstance(e, Fired) and e.step != 0 for e in walk(expr))

@@ -70,13 +70,13 @@ def _unpacked(frame: FrameType) -> int:
 
 
 def is_size(node: fx.Node) -> bool:
-    """Whether *node* is one length of a tensor: ``x.size(i)``, ``x.shape[i]`` or ``len(x)``."""
+    """Whether *node* is one length of a tensor, or a part of them: ``x.size(i)``, ``x.shape[i]``, ``x.shape[:2][i]``."""
     if node.op == "call_method" and node.target == "size":
         return len(node.args) == 2
     if node.op != "call_function" or getattr(node.target, "__name__", "") != "getitem":
         return False
     inner = node.args[0]
-    return isinstance(inner, fx.Node) and is_shape(inner)
+    return isinstance(inner, fx.Node) and (is_shape(inner) or (is_size(inner) and isinstance(inner.args[1], slice)))
 
 
 def is_shape(node: fx.Node) -> bool:

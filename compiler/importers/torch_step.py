@@ -24,10 +24,10 @@ from spikeport.compiler.importers.torch_expr import (
     Stack,
     Zero,
     argument,
-    children,
     is_zeros,
     relative,
     same,
+    walk,
 )
 from spikeport.compiler.importers.torch_functions import function
 from spikeport.compiler.importers.torch_kept import Keeper, resolved
@@ -35,7 +35,7 @@ from spikeport.compiler.importers.torch_library import STEP, class_name, library
 from spikeport.compiler.importers.torch_live import is_item_written, is_kept, place
 from spikeport.compiler.importers.torch_outputs import output, results
 from spikeport.compiler.importers.torch_proxy import is_shape, is_size
-from spikeport.compiler.importers.torch_trace import Traced
+from spikeport.compiler.importers.torch_traced import Traced
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +74,7 @@ class Step:
 
     def expressions(self) -> set[Expr]:
         """Return all that is computed in the step."""
-        seen: set[Expr] = set()
-        frontier = [*self.neurons.values(), *self.outputs]
-        while frontier:
-            expr = frontier.pop()
-            if expr not in seen:
-                seen.add(expr)
-                frontier.extend(children(expr))
-        return seen
+        return walk(*self.neurons.values(), *self.outputs)
 
 
 @dataclass(slots=True)
@@ -134,16 +127,21 @@ class _Reader:
         if is_shape(node):
             return Size(args[0], None)
         if is_size(node):
-            axis = (args[1].start, args[1].stop) if isinstance(args[1], slice) else args[1]
-            return Size(args[0].of if isinstance(args[0], Size) else args[0], axis)
+            whole = args[0] if isinstance(args[0], Size) else Size(args[0], None)
+            start = whole.axis[0] or 0 if isinstance(whole.axis, tuple) else 0
+            if isinstance(args[1], slice):
+                return Size(whole.of, (args[1].start, args[1].stop))
+            return Size(whole.of, start + args[1])
         return function(node, args, kwargs, self.root)
 
     def _write(self, node: fx.Node, base: Any, key: Any, value: Any) -> None:
         """Take ``result[step] = spikes``, steps in order into zeros, for a stack of these."""
         items = base.items if isinstance(base, Stack) else ()
-        steps = [k for k in (key if isinstance(key, tuple) else (key,)) if k != slice(None) and k is not Ellipsis]
-        first = key[0] if isinstance(key, tuple) else key
-        is_next = isinstance(value, Expr) and steps == [len(items)] and first == len(items)
+        keys = key if isinstance(key, tuple) else (key,)
+        places = [axis for axis, k in enumerate(keys) if k != slice(None) and k is not Ellipsis]
+        axis = places[0] if len(places) == 1 else 2
+        is_next = isinstance(value, Expr) and axis < 2 and type(keys[axis]) is int and keys[axis] == len(items)
+        is_next &= not items or base.axis == axis
         if not is_next or not (isinstance(base, (Zero, Stack)) or is_zeros(base)):
             path, what = place(node, self.root)
             raise refusal(
@@ -151,7 +149,7 @@ class _Reader:
                 "zeros",
                 "append each step's signal to a list, and return torch.stack of it", function="setitem",
             )  # fmt: skip
-        self.env[node.args[0]] = Stack((*items, value))
+        self.env[node.args[0]] = Stack((*items, value), axis)
 
     def module(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Return what the layer or neuron at *path* gives."""
@@ -340,12 +338,12 @@ def _leaves(value: Any) -> list[Any]:
 
 def _in_sequence(expr: Expr, neurons: dict[str, Expr], seen: set[str]) -> bool:
     """Whether *expr* is one step's view of a signal with time, so that a call of the forward is all steps."""
-    if isinstance(expr, Call) and expr.kind == "step":
+    found = walk(expr)
+    if any(isinstance(e, Call) and e.kind == "step" for e in found):
         return True
-    if isinstance(expr, Fired) and expr.path not in seen:
-        seen.add(expr.path)
-        return _in_sequence(neurons[expr.path], neurons, seen)
-    return any(_in_sequence(c, neurons, seen) for c in children(expr))
+    new = {e.path for e in found if isinstance(e, Fired)} - seen
+    seen |= new
+    return any(_in_sequence(neurons[path], neurons, seen) for path in new)
 
 
 def _check_kept(reader: _Reader, graph: fx.Graph) -> None:
@@ -372,14 +370,13 @@ def _common(root: Any, path: str, found: list[Expr]) -> Expr:
 
 def _check_slices(exprs: list[Expr], states: Mapping[str, Fired], steps: int) -> None:
     """Refuse parts of an input outside a loop, and states that are signals too."""
-    for expr in exprs:
-        _check_slices(list(children(expr)), states, steps)
+    holders = {_base(state): fired.path for state, fired in states.items()}
+    for expr in walk(*exprs):
         if isinstance(expr, In) and expr.index is not None and steps == 1:
             raise refusal(
                 "E023", expr.name, f"the forward takes {expr.name}[{expr.index}] alone, outside a loop over time",
                 "give the forward one time step of shape (batch, ...), or loop over all steps",
             )  # fmt: skip
-        holders = {_base(state): fired.path for state, fired in states.items()}
         if isinstance(expr, In) and expr.name in holders:
             raise refusal(
                 "E026", expr.name, f"{expr.name!r} is the state of {holders[expr.name]} and a signal too", "use two arguments"

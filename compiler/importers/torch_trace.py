@@ -11,14 +11,11 @@ traced as it stands is traced by a function of the library's importer, written w
 from __future__ import annotations
 
 import inspect
-import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import PurePath
-from types import FrameType
 from typing import Any
 
 import torch
@@ -27,6 +24,7 @@ from torch import fx, nn
 from spikeport.compiler.importers.torch_guard import Guard
 from spikeport.compiler.importers.torch_layers import layer_class
 from spikeport.compiler.importers.torch_library import Lead, class_name, home_of, library_of, plain_of, refusal
+from spikeport.compiler.importers.torch_lines import line_of_error, line_of_forward, reason, way_out
 from spikeport.compiler.importers.torch_live import (
     all_steps_of,
     is_kept,
@@ -35,8 +33,8 @@ from spikeport.compiler.importers.torch_live import (
     without_side_computations,
 )
 from spikeport.compiler.importers.torch_proxy import LOOP_STEPS, Value
+from spikeport.compiler.importers.torch_traced import Traced, alike
 
-_TORCH = PurePath(torch.__file__).parent
 #: The tracer that is at work, for ``previous`` and ``keep``.
 _at_work: list[_Tracer] = []
 
@@ -91,7 +89,7 @@ class _Tracer(fx.Tracer):  # type: ignore[misc] # likewise
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         node = super().create_node(*args, **kwargs)
         # Not fx's record_stack_traces: that loads torch._inductor, which takes a second.
-        node.meta["line"] = _line_of_forward()
+        node.meta["line"] = line_of_forward()
         return node
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
@@ -130,23 +128,6 @@ def _forward_replaced(root: Any) -> Iterator[None]:
         root.__class__ = own
 
 
-def _line_of_forward() -> str:
-    """Return the line of the user's code that is running, as ``12 of net.py``; empty where there is none."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if line := _line(frame, frame.f_lineno):
-            return line
-        frame = frame.f_back
-    return ""
-
-
-def _line(frame: FrameType, number: int) -> str:
-    """Return ``12 of net.py`` for a frame of a module's method outside of PyTorch; empty for others."""
-    file = PurePath(frame.f_code.co_filename)
-    first = frame.f_locals.get(frame.f_code.co_varnames[0]) if frame.f_code.co_argcount else None
-    return f"{number} of {file.name}" if isinstance(first, nn.Module) and not file.is_relative_to(_TORCH) else ""
-
-
 @contextmanager
 def _zeros_traced(tracer: _Tracer) -> Iterator[None]:
     """Trace ``torch.zeros`` of a traced size: it is no function of a tensor, so torch.fx does not see it."""
@@ -163,36 +144,6 @@ def _zeros_traced(tracer: _Tracer) -> Iterator[None]:
         yield
     finally:
         torch.zeros = original
-
-
-@dataclass(frozen=True, slots=True)
-class Traced:
-    """What a forward calls.
-
-    Parameters
-    ----------
-    graph : torch.fx.Graph
-        Calls that reach an output or a neuron.
-    values : dict of str to tensor
-        What it reads by name.
-    hidden : dict of int to (tensor, path, role)
-        By identity, what stood for the hidden states of neurons while the forward was traced.
-    forgotten, meddled : set of str
-        Neurons whose hidden state the forward resets or writes before their first call or after their last, and between two
-        of their calls.
-    loop_steps : int or None
-        Steps to which loops over a length that is not known were unrolled; None without such a loop.
-    earlier : tuple of Traced
-        The same of the first calls, where later calls find something that these left in the module.
-    """
-
-    graph: fx.Graph
-    values: dict[str, Any]
-    hidden: dict[int, tuple[Any, str, str]] = field(default_factory=dict)
-    forgotten: frozenset[str] = frozenset()
-    meddled: frozenset[str] = frozenset()
-    loop_steps: int | None = None
-    earlier: tuple[Traced, ...] = ()
 
 
 class _Cell(nn.Module):  # type: ignore[misc] # torch is read without its types
@@ -239,7 +190,7 @@ def trace(root: Any) -> Traced:
             found = tuple(kept)
             traced, left = _traced(root, found, guard)
             if runs and runs[-1][1] == found:
-                if not _alike(traced, runs[-1][0]):
+                if not alike(traced, runs[-1][0]):
                     raise _unsettled(root)
                 return replace(traced, earlier=tuple(run for run, others in runs if others != found))
             runs.append((traced, found))
@@ -289,41 +240,6 @@ def _settled(value: Any, guard: Guard) -> Any:
     return value.detach().clone() if isinstance(value, torch.Tensor) and id(value) not in guard.hidden else value
 
 
-def _alike(one: Traced, other: Traced) -> bool:
-    """Whether two runs of a forward call the same, with the same constants."""
-    if len(one.graph.nodes) != len(other.graph.nodes) or (one.forgotten, one.meddled) != (other.forgotten, other.meddled):
-        return False
-    place = {a: i for g in (one.graph, other.graph) for i, a in enumerate(g.nodes)}
-
-    def plain(item: Any, run: Traced) -> Any:
-        if isinstance(item, fx.Node):
-            return ("node", place[item])
-        if isinstance(item, (tuple, list)):
-            return [plain(i, run) for i in item]
-        if isinstance(item, dict):
-            return {k: plain(v, run) for k, v in item.items()}
-        return [plain(i, run) for i in (item.start, item.stop, item.step)] if isinstance(item, slice) else item
-
-    for a, b in zip(one.graph.nodes, other.graph.nodes, strict=True):
-        if a.op != b.op or plain(a.args, one) != plain(b.args, other) or plain(a.kwargs, one) != plain(b.kwargs, other):
-            return False
-        if a.op == "get_attr":
-            if not _same_constant(one.values[str(a.target)], one, other.values[str(b.target)], other):
-                return False
-        elif a.target != b.target:
-            return False
-    return True
-
-
-def _same_constant(one: Any, run: Traced, other: Any, other_run: Traced) -> bool:
-    states = run.hidden.get(id(one), (None,))[1:], other_run.hidden.get(id(other), (None,))[1:]
-    if any(states):
-        return bool(states[0] == states[1])
-    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return bool(one.dtype == other.dtype and one.shape == other.shape and torch.equal(one, other))
-    return bool(one == other)
-
-
 def _run(root: Any, tracer: _Tracer) -> tuple[fx.Graph, dict[tuple[str, str], fx.Node | None]]:
     """Run *root* symbolically; return its calls, and what it left in which attributes of modules (None: not one value)."""
     _at_work.append(tracer)
@@ -336,13 +252,13 @@ def _run(root: Any, tracer: _Tracer) -> tuple[fx.Graph, dict[tuple[str, str], fx
                 names = ", ".join(".".join(filter(None, k)) for k in tracer.kept)
                 raise refusal(
                     "E031", path, f"the second call of the forward of this {name} cannot be traced, where it finds what the "
-                    f"first one left in {names}: {_reason(error)}", "keep no values in the module beside the neurons' own",
+                    f"first one left in {names}: {reason(error)}", "keep no values in the module beside the neurons' own",
                     **{"class": name},
                 ) from error  # fmt: skip
-            line = _line_of_error(error)
+            line = line_of_error(error)
             raise refusal(
                 "E022", path, f"the forward of this {name}{f' (line {line})' if line else ''} cannot be traced: "
-                f"{_reason(error)}", _way_out(error), **{"class": name},
+                f"{reason(error)}", way_out(error), **{"class": name},
             ) from error  # fmt: skip
         finally:
             _at_work.pop()
@@ -378,34 +294,6 @@ def _holds_traced(value: Any, depth: int = 5) -> bool:
     else:
         items = getattr(value, "__dict__", {}).values()
     return depth > 0 and any(_is_traced(v) or _holds_traced(v, depth - 1) for v in items)
-
-
-def _line_of_error(error: Exception) -> str:
-    """Return the innermost line of a forward outside of PyTorch that *error* passed, as ``12 of net.py``; else empty."""
-    found, here = "", error.__traceback__
-    while here is not None:
-        if line := _line(here.tb_frame, here.tb_lineno):
-            found = line
-        here = here.tb_next
-    return found
-
-
-def _way_out(error: Exception) -> str:
-    if "control flow" in str(error):
-        return (
-            "a graph does the same in every step, whatever the data: decide by an option of the module (self.flag), or outside "
-            "of it; a gate on data is no weighted sum"
-        )
-    return "give an nn.Sequential, or a module whose forward is one time step without Python control flow on data"
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).split("\n")[0]
-    if "iterated" in text:
-        return "it iterates over a tensor that it computed; write `for step in range(x.shape[0])` and take x[step]"
-    if "control flow" in text:
-        return "it takes an if or a while on a tensor's values"
-    return text or type(error).__name__
 
 
 def _attribute(root: Any, target: str) -> Any:
