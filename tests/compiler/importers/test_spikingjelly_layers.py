@@ -1,6 +1,5 @@
 """SpikingJelly's layers, containers and models: spikes bit for bit, in both step modes."""
 
-import time
 
 import pytest
 import torch
@@ -162,26 +161,9 @@ def test_a_residual_network_of_the_library(models):
 
 
 @pytest.mark.slow
-def test_the_largest_vgg_imports_in_two_seconds(models):
-    """140 million weights: in seconds of the processor, the best of three, as most is copying into fresh memory."""
+def test_the_largest_vgg(models):
+    """140 million weights; ``benchmarks/importing.py`` says how long it takes."""
     module = models.vgg.spiking_vgg19_bn(spiking_neuron=neuron.LIFNode, num_classes=10, init_weights=False).eval()
     functional.set_step_mode(module, "m")
-    taken = []
-    for _ in range(3):
-        start = time.process_time()
-        graph = from_torch(module, (3, 224, 224))
-        taken.append(time.process_time() - start)
-    assert min(taken) < 2
+    graph = from_torch(module, (3, 224, 224))
     assert len([n for n in graph if n.op.kind == "LIF"]) == 18
-
-
-def test_a_vgg_of_20_layers_at_32_pixels_imports_in_two_seconds(models):
-    config = [*models.vgg.cfgs["E"], 512]
-    features = models.vgg.SpikingVGG.make_layers(config, True, layer.BatchNorm2d, neuron.IFNode)
-    module = nn.Sequential(features, layer.Flatten(), layer.Linear(512, 512), neuron.IFNode(), layer.Linear(512, 10),
-                           neuron.IFNode()).eval()  # fmt: skip
-    functional.set_step_mode(module, "m")
-    from_torch(nn.Sequential(nn.Linear(2, 2), neuron.IFNode()))
-    start = time.perf_counter()
-    from_torch(module, (3, 32, 32))
-    assert time.perf_counter() - start < 2
