@@ -5,6 +5,7 @@
 Prints the seconds of each import by the clock and by the processor, the first of the process apart; the bound to keep is 2 s.
 """
 
+import itertools
 import statistics
 import sys
 import time
@@ -32,7 +33,7 @@ def build(size: int) -> nn.Sequential:
     features = width * (size // 32) ** 2
     dense = (features, 4096, 4096, 1000, 10) if size > 32 else (features, 512, 512, 128, 10)
     layers.append(layer.Flatten())
-    for given, wanted in zip(dense[:-1], dense[1:], strict=True):
+    for given, wanted in itertools.pairwise(dense):
         layers += [layer.Linear(given, wanted), neuron.IFNode()]
     module = nn.Sequential(*layers).eval()
     functional.set_step_mode(module, "m")
