@@ -12,6 +12,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,19 @@ from spikeport.ir.trace import Recording
 HELD_STEPS = 32
 
 
-def check_sample(twin: Any, graph: Graph, built: Builder, sample: Any, time_axis: int | None) -> tuple[Diagnostic, ...]:
+def check_sample(
+    root: Any, twin: Any, graph: Graph, built: Builder, sample: Any, time_axis: int | None
+) -> tuple[Diagnostic, ...]:
     """Run *twin* and *graph* on *sample*; return a warning where they differ in ties only.
+
+    Where the module is in single precision, a note tells whether it gives other spikes in it than in double precision.
 
     Parameters
     ----------
+    root : torch.nn.Module
+        The module itself; it is left as it was.
     twin : torch.nn.Module
-        A copy of the module that :func:`double_twin` made; it is run, and hooks are put on it.
+        A copy of the module that :func:`twin_of` made; it is run, and hooks are put on it.
     graph : Graph
         Its import.
     built : Builder
@@ -56,16 +63,41 @@ def check_sample(twin: Any, graph: Graph, built: Builder, sample: Any, time_axis
     """
     step = built.step
     given = sample if isinstance(sample, Mapping) else {s.name: sample for s in step.inputs}
-    values = {name: torch.as_tensor(np.asarray(_plain(value))).double() for name, value in given.items()}
+    values = {name: torch.as_tensor(np.asarray(_plain(value))) for name, value in given.items()}
     run = _Run(twin, step, built.axes.lead, built.axes.membranes)
-    run.advance(values, time_axis)
+    run.advance({n: v.double() for n, v in values.items()}, time_axis)
     inputs = {_input_node(graph, step, name): x for name, x in run.inputs.items()}
     network = build_network(graph, graph.profile) if graph.profile is not None else None
     if network is None:
         return ()  # no neuron: nothing that a step could change
-    recorded = tuple(p for p in step.neurons if p in graph)
+    recorded = tuple(p for p in network.schedule.order if p in step.neurons)
     trace = run_reference(network, inputs, Recording(paths=recorded))
-    return compared(network, inputs, trace, {p: run.output(p) for p in recorded})
+    theirs = {p: run.output(p) for p in recorded}
+    found = compared(network, inputs, trace, theirs)
+    kinds = {t.dtype for t in root.parameters() if t.is_floating_point()}
+    if found or kinds != {torch.float32}:
+        return found
+    single = _Run(twin_of(root, step, torch.float32), step, built.axes.lead, built.axes.membranes, torch.float32)
+    single.advance({n: v.float() for n, v in values.items()}, time_axis)
+    spiking = {p: x for p, x in theirs.items() if network.models[p].threshold is not None}
+    return _in_single(spiking, {p: single.output(p) for p in spiking})
+
+
+def _in_single(double: Mapping[str, Array], single: Mapping[str, Array]) -> tuple[Diagnostic, ...]:
+    """Return a note on where a module spikes otherwise in single precision than in double."""
+    differing = {p: double[p] != single[p] for p in double}
+    count = sum(int(np.count_nonzero(d)) for d in differing.values())
+    if not count:
+        return ()
+    first = min(((int(np.argwhere(d)[:, 1].min()), n, p) for n, (p, d) in enumerate(differing.items()) if d.any()))
+    return (
+        Diagnostic(
+            "E038", first[2], f"in its own single precision the module gives {count:,} spikes otherwise than in double, first "
+            f"here in step {first[0]}: sums fall on either side of a threshold", "run with --arith float32 to follow it "
+            "more closely; a run in double precision, the default, is the same as the module's after .double()",
+            {"differing": count, "step": first[0]}, "note",
+        ),
+    )  # fmt: skip
 
 
 def _plain(value: Any) -> Any:
@@ -81,8 +113,8 @@ def _input_node(graph: Graph, step: Step, name: str) -> str:
     return path if path in graph.inputs else f"{path}_in"
 
 
-def double_twin(root: Any, step: Step) -> Any:
-    """Return a copy of *root* in double precision and eval mode, its neurons at rest.
+def twin_of(root: Any, step: Step, dtype: Any = torch.float64) -> Any:
+    """Return a copy of *root* in double precision (or *dtype*) and eval mode, its neurons at rest.
 
     Decays that a module computes in every call are other numbers in double precision: the twin is to be imported anew, and
     its own import compared with it.
@@ -102,10 +134,10 @@ def double_twin(root: Any, step: Step) -> Any:
         library = home_of(module)
         if library is not None and (path in step.neurons or library.inside(module) is not None):
             library.reset(module)
-    for module in net.double().modules():
+    for module in net.to(dtype).modules():
         for name, value in module.__dict__.items():
             if isinstance(value, torch.Tensor) and value.is_floating_point():
-                module.__dict__[name] = value.double()  # a weight that was given as a plain tensor
+                module.__dict__[name] = value.to(dtype)  # a weight that was given as a plain tensor
     return net
 
 
@@ -129,6 +161,7 @@ class _Run:
     step: Step
     lead: Lead
     membranes: frozenset[str]
+    dtype: Any = torch.float64
     inputs: dict[str, Array] = field(default_factory=dict)
     given: dict[str, list[Any]] = field(default_factory=dict)
 
@@ -138,7 +171,7 @@ class _Run:
         for layer in self.net.modules():
             if not any(True for _ in layer.children()) or library_of(layer) is not None:
                 # Surrogates and fresh states are float32 in some libraries, whatever the module is.
-                layer.register_forward_pre_hook(_as_double)
+                layer.register_forward_pre_hook(partial(_cast, self.dtype))
 
     def _watch(self, path: str) -> Any:
         library = library_of(self.net.get_submodule(path))
@@ -254,10 +287,10 @@ def _with_none(held: Any, keys: list[str]) -> Any:
     return {**(held or {}), keys[0]: _with_none((held or {}).get(keys[0]), keys[1:])}
 
 
-def _as_double(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+def _cast(dtype: Any, module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     def cast(value: Any) -> Any:
         if isinstance(value, torch.Tensor) and value.is_floating_point():
-            return value.double()
+            return value.to(dtype)
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return type(value)(*map(cast, value))
         return value

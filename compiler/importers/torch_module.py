@@ -17,7 +17,7 @@ from torch import nn
 from spikeport.compiler.importers.foreign import foreign_layers
 from spikeport.compiler.importers.torch_axes import Axes
 from spikeport.compiler.importers.torch_build import Builder
-from spikeport.compiler.importers.torch_check import check_sample, double_twin
+from spikeport.compiler.importers.torch_check import check_sample, twin_of
 from spikeport.compiler.importers.torch_expr import Fired
 from spikeport.compiler.importers.torch_given import Shapes, check_arguments, given_shapes, input_shapes
 from spikeport.compiler.importers.torch_guard import is_leaf
@@ -103,9 +103,9 @@ def import_module(
     doubts = hooked(module) + tuple(_readout(text) for text in dict.fromkeys(builder.readouts))
     doubts += tuple(_left_out(root, fired) for fired in dict.fromkeys(step.left_out))
     if sample is not None:
-        twin = double_twin(root, step)
+        twin = twin_of(root, step)
         own, step, builder = _imported(twin, class_name(module), input_shape, sample, time_axis)
-        doubts += check_sample(twin, own, builder, sample, time_axis)
+        doubts += check_sample(root, twin, own, builder, sample, time_axis)
     return graph, doubts
 
 

@@ -5,6 +5,7 @@ import pytest
 import snntorch
 import torch
 from random_snn import random_input, random_module
+from spikingjelly.activation_based import neuron
 from torch import nn
 from torch_nets import hidden, leaky, linears, net
 
@@ -127,3 +128,13 @@ def test_a_neuron_that_starts_anew_in_every_call_is_refused():
 
     with pytest.raises(ImportModelError, match="starts from zeros in every call"):
         from_torch(net(forward, **linears("a"), lif=leaky()))
+
+
+def test_single_precision_that_decides_is_said():
+    # Sums of ninths meet the threshold of 1 within rounding, which the two precisions do otherwise.
+    module = nn.Sequential(nn.AvgPool2d(3, 2, 1), neuron.IFNode(v_reset=None), nn.Flatten(), nn.Linear(9, 2))
+    x = (np.random.default_rng(0).random((2, 60, 1, 5, 5)) < 0.5).astype(np.float32)
+    _, found = import_module(module, sample=x, time_axis=1)
+    (note,) = [d for d in found if d.code == "E038"]
+    assert (note.severity, note.path) == ("note", "1")
+    assert note.facts["differing"] > 0
