@@ -39,10 +39,18 @@ def compared(
 
 def _differing(model: NeuronModel, path: str, trace: Trace, given: Array) -> tuple[Array, Array]:
     """Return what the import gave, and where it is not what the module gave."""
+    own = trace.out[path] if model.threshold is None else trace.spikes[path]
+    if own.shape != given.shape:
+        raise ImportModelError(
+            Diagnostic(
+                "E033", path, f"on this sample the module gives {given.shape} (samples, steps, neurons) here, and its import "
+                f"{own.shape}", "see that the sample's batch and time stand where the module takes them",
+                {"got": given.shape, "expected": own.shape},
+            )
+        )  # fmt: skip
     if model.threshold is None:
-        own = trace.out[path]
         return own, np.abs(own - given) > 1e-9 * np.maximum(1.0, np.abs(given).max(initial=0.0))
-    own = trace.spikes[path] * (1.0 if model.amplitude is None else model.amplitude)
+    own = own * (1.0 if model.amplitude is None else model.amplitude)
     return own, np.abs(own - given) > 1e-5 * np.abs(own) + 1e-9
 
 

@@ -67,6 +67,7 @@ class _Tracer(fx.Tracer):  # type: ignore[misc] # likewise
         super().__init__()
         self.guard = guard
         self.has_open_loop = False
+        self.values: dict[str, Any] = {}
         self.inside: list[tuple[str, str]] = []
         self.kept = kept
         self.left: dict[tuple[str, str], fx.Node | None] = {}
@@ -88,6 +89,9 @@ class _Tracer(fx.Tracer):  # type: ignore[misc] # likewise
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         node = super().create_node(*args, **kwargs)
+        if node.op == "get_attr" and node.target not in self.values:
+            # As it is now: the forward may put something else there.
+            self.values[str(node.target)] = _attribute(self.root, str(node.target))
         # Not fx's record_stack_traces: that loads torch._inductor, which takes a second.
         node.meta["line"] = line_of_forward()
         return node
@@ -218,7 +222,7 @@ def _traced(root: Any, kept: tuple[tuple[str, str], ...], guard: Guard) -> tuple
             "E031", path, f"the forward changes {name} of this {class_name(module)}, which is then another layer from step to "
             "step", "set it before the import, outside of the forward", **{"class": class_name(module)},
         )  # fmt: skip
-    values = {str(n.target): _settled(_attribute(root, str(n.target)), guard) for n in graph.nodes if n.op == "get_attr"}
+    values = {target: _settled(value, guard) for target, value in tracer.values.items()}
     written = {f"{path}.{name}" if path else name: node for (path, name), node in (own | tracer.left).items()}
     for node in graph.nodes:
         if any(n.graph is not graph for n in node.all_input_nodes):
@@ -297,7 +301,12 @@ def _holds_traced(value: Any, depth: int = 5) -> bool:
 
 
 def _attribute(root: Any, target: str) -> Any:
-    value = root
-    for name in target.split("."):
-        value = getattr(value, name)
-    return value
+    """Return what *root* holds under a dotted name, past torch.fx, which traces parameters that are asked for."""
+    path, _, name = target.rpartition(".")
+    module = root
+    for part in filter(None, path.split(".")):
+        module = module._modules[part] if part in module._modules else module.__dict__[part]
+    for held in (module._parameters, module._buffers, module.__dict__):
+        if name in held:
+            return held[name]
+    return getattr(module, name)
