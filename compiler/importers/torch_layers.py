@@ -43,7 +43,7 @@ CONSTRUCTS = (
     ("windows that hang over the edge, other padding_mode than zeros", "refused", ""),
     ("BatchNorm in training mode", "refused", ""),
     ("Conv3d, ConvTranspose, LayerNorm, Softmax, attention, LSTM and all other layers", "refused", ""),
-    ("a product of two signals, an added constant, an if on data", "refused", ""),
+    ("a product of two signals, an added constant, an if on data, autocast", "refused", ""),
     ("a neuron called twice in a step", "refused", ""),
     ("neurons of several libraries in one module", "refused", ""),
 )

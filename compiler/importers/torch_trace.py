@@ -34,6 +34,7 @@ from spikeport.compiler.importers.torch_live import (
 )
 from spikeport.compiler.importers.torch_proxy import LOOP_STEPS, Value
 from spikeport.compiler.importers.torch_traced import Traced, alike
+from spikeport.ir.diagnostics import ImportModelError
 
 #: The tracer that is at work, for ``previous`` and ``keep``.
 _at_work: list[_Tracer] = []
@@ -108,6 +109,12 @@ class _Tracer(fx.Tracer):  # type: ignore[misc] # likewise
         path = self.path_of_module(m)
         self.inside.append((path, class_name(m)))
         self.guard.called(path)
+        if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+            raise refusal(
+                "E023", path, f"this {class_name(m)} is called under torch.autocast, in 16-bit numbers that no "
+                "arithmetic of ours has",
+                "leave autocast to the training", function="autocast",
+            )  # fmt: skip
         instead = _forward_of(m)
         result = super().call_module(m, forward if instead is None else partial(instead, m), args, kwargs)
         self.inside.pop()  # not in a finally: where tracing fails, the innermost module stays on top
@@ -250,6 +257,8 @@ def _run(root: Any, tracer: _Tracer) -> tuple[fx.Graph, dict[tuple[str, str], fx
     with _zeros_traced(tracer), _forward_replaced(root), torch.no_grad():
         try:
             graph = tracer.trace(root, _defaults(root))
+        except ImportModelError:
+            raise
         except Exception as error:
             path, name = tracer.inside[-1] if tracer.inside else ("", class_name(root))
             if tracer.kept:

@@ -88,6 +88,11 @@ def _gate(self, x):
     return self.lif(self.a(x)) if self.a(x).sum() > 0 else self.lif(x)
 
 
+def _autocast(self, x):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return self.lif(self.a(x))
+
+
 def _keeps(built):
     built[0].last = None
     return built
@@ -158,9 +163,9 @@ PLAIN: dict[str, list[Callable[[], Built]]] = {
         lambda: seq(nn.LSTM(4, 3)), lambda: seq(nn.Linear(4, 4), nn.LayerNorm(4), hidden()), lambda: seq(nn.Softmax(-1)),
         lambda: image(nn.ConvTranspose2d(4, 2, 3)), lambda: image(nn.GELU()), lambda: seq(nn.MultiheadAttention(4, 2)),
     ],
-    "a product of two signals, an added constant, an if on data": [
+    "a product of two signals, an added constant, an if on data, autocast": [
         lambda: fn(lambda self, x: self.lif(self.a(x) * self.b(x))), lambda: fn(lambda self, x: self.lif(self.a(x) + 0.5)),
-        lambda: fn(_gate),
+        lambda: fn(_gate), lambda: fn(_autocast),
     ],
     "a neuron called twice in a step": [lambda: fn(lambda self, x: self.lif(self.b(self.lif(self.a(x)))))],
     "neurons of several libraries in one module": [lambda: seq(nn.Linear(4, 3), hidden(), nn.Linear(3, 3), neuron.LIFNode())],
