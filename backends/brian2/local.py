@@ -1,0 +1,75 @@
+"""The modes in this process, ``numpy`` and ``cython``: a network of Brian2 objects, run as often as asked."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from spikeport.backends.brian2.build import STEP_S, Built, bind, build, settings
+from spikeport.backends.brian2.layout import Layout
+from spikeport.backends.brian2.results import Course, Heard
+from spikeport.ir.ops import Array
+
+#: Brian2's preferences, its device and its list of objects belong to the process: one network at a time is made or run.
+_ONE_AT_A_TIME = threading.Lock()
+_START = "before the first step"
+
+
+class LocalProgram:
+    """The objects of one layout, with its numbers in them.
+
+    Parameters
+    ----------
+    layout : Layout
+        What to build.
+    target : {"numpy", "cython"}
+        Who makes code of the statements.
+    """
+
+    def __init__(self, layout: Layout, target: str) -> None:
+        self.layout, self.target = layout, target
+        started = time.perf_counter()
+        with _ONE_AT_A_TIME, settings(target) as b:
+            self.built: Built = build(b, layout.form)
+            for name in layout.form.parameters:
+                owner, variable = name.split(".")
+                setattr(self.built.objects[owner], variable, layout.values[name])
+            self.built.network.store(_START)
+        self.generate_s = time.perf_counter() - started
+
+    def run(self, given: Mapping[str, Array], course: Course) -> tuple[Heard, dict[str, float]]:
+        """Run all samples; *given* by the name of the input function, (total, neurons)."""
+        built, form = self.built, self.layout.form
+        with _ONE_AT_A_TIME, settings(self.target) as b:
+            started = time.perf_counter()
+            built.network.restore(_START)
+            for name, function in built.functions.items():
+                bind(function, given.get(name))
+            for group in form.groups:
+                if group.code:
+                    built.objects[group.name].period = course.period
+            built.network.run(0 * b.second, namespace=built.namespace)
+            prepared = time.perf_counter()
+            built.network.run(course.total * STEP_S * b.second, namespace=built.namespace)
+            finished = time.perf_counter()
+            events = {
+                name: (np.rint(np.asarray(m.t_) / STEP_S).astype(np.int64), np.array(m.i), np.array(m.y))
+                for name, m in built.events.items()
+            }
+            states = {name: np.array(m.v).T for name, m in built.states.items()}
+        seconds = {"generate": self.generate_s, "compile": prepared - started, "run": finished - prepared}
+        self.generate_s = 0.0
+        return Heard(events, states), seconds
+
+    def close(self) -> None:
+        """Let go of the objects."""
+        self.built = Built(*([None] * 6))  # type: ignore[list-item]
+
+
+__all__ = ["LocalProgram"]
+
+
