@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 #: Part of the digest: another number where the same form would be compiled otherwise.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ class _Draft:
     shown: dict[str, Ref] = field(default_factory=dict)
     entering: dict[str, Ref] = field(default_factory=dict)
     given: list[tuple[str, str, int]] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
+    numbers: dict[str, int] = field(default_factory=dict)
     heard: set[str] = field(default_factory=set)  # groups that feed projections
     late: dict[Ref, str] = field(default_factory=dict)
     merged: dict[str, str] = field(default_factory=dict)  # weighted node -> node in whose group it accumulates
@@ -288,7 +288,6 @@ class _Draft:
         if ref not in self.late:
             size = math.prod(self.network.shapes.output[path])
             name = self.late[ref] = f"{self._name(path)}_late{delay}"
-            self.names.add(name)
             call = Call(f"past_{name}", "delay", "", "", {"depth": delay, "n": size})
             # Before all others: the source still shows what left it in the step before.
             text = Text([STEP, f"y = {call.name}(i, x0, step - 1, {delay - 1})"])
@@ -320,7 +319,8 @@ class _Draft:
     def _name(self, path: str) -> str:
         if path.endswith("+") and path not in self.network.graph:
             return f"sum_{self._name(path[:-1])}"
-        return self.name_of(path, self.network.schedule.order.index(path))
+        # Numbered as they are met: networks that begin alike share the names, and with them what is compiled already.
+        return self.name_of(path, self.numbers.setdefault(path, len(self.numbers)))
 
     def _add(self, path: str, size: int, text: Text, links: dict[str, str], calls: list[Call]) -> None:
         self.places[path] = self._name(path)
