@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from spikeport.backends.base import Availability, Backend, Executable
 from spikeport.backends.brian2.layout import Layout, lay_out
 from spikeport.backends.brian2.results import Course, make_trace
+from spikeport.ir.diagnostics import Diagnostic, UnsupportedError, fail_on_errors
 from spikeport.ir.network import StepNetwork, build_network
 from spikeport.ir.ops import Array
 from spikeport.ir.program import Program
@@ -74,6 +75,30 @@ class Brian2Backend(Backend):
     arithmetics: ClassVar[tuple[str, ...]] = ("float64", "spinnaker2")
     summary: ClassVar[str] = "Brian2 2.9, modes numpy, cython and cpp_standalone, and scripts for it"
 
+    options: ClassVar[Mapping[str, tuple[str, ...]]] = {"mode": MODES}
+
+    def _with(self, **options: str) -> Backend:
+        return replace(self, **options)
+
+    @property
+    def usable_mode(self) -> str:
+        """The mode that runs here: numpy where a compiler is needed and there is none."""
+        from spikeport.backends.brian2.cache import compiler
+
+        return "numpy" if self.mode != "numpy" and compiler() is None else self.mode
+
+    def check(self, program: Program) -> tuple[Diagnostic, ...]:
+        found = super().check(program)
+        if self.usable_mode == self.mode:
+            return found
+        return (
+            *found,
+            Diagnostic(
+                "E502", "", f"no C++ compiler for Brian2's mode {self.mode}: it runs in the mode numpy, with the same spikes",
+                "install g++ (apt-get install g++), or name a compiler in the variable CXX", severity="warning",
+            ),
+        )  # fmt: skip
+
     def available(self) -> Availability:
         if find_spec("brian2") is None:
             return Availability(False, "the package brian2 is not installed", "pip install 'spikeport[brian2]'")
@@ -81,7 +106,13 @@ class Brian2Backend(Backend):
 
     def emit(self, program: Program) -> Executable:
         self.require(program)
-        return Brian2Executable(build_network(program.graph, program.profile, program.arithmetic), self.mode)
+        return Brian2Executable(build_network(program.graph, program.profile, program.arithmetic), self.usable_mode)
+
+    def script(self, program: Program, inputs: Mapping[str, Array], title: str) -> Mapping[str, str | Mapping[str, Array]]:
+        from spikeport.backends.brian2.script import script_files
+
+        fail_on_errors(UnsupportedError, self.check(program))
+        return script_files(build_network(program.graph, program.profile, program.arithmetic), inputs, title)
 
 
 BACKEND = Brian2Backend()

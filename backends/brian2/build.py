@@ -12,13 +12,8 @@ from typing import Any
 import numpy as np
 
 from spikeport.backends.brian2 import functions
-from spikeport.backends.brian2.form import Call, Form, Group
+from spikeport.backends.brian2.form import FLAGS, STEP_S, Call, Form, Group
 from spikeport.ir.ops import Array
-
-#: Brian2's defaults hold -ffast-math, which reorders sums, and let the compiler fuse products into them.
-FLAGS = ("-w", "-O3", "-fno-fast-math", "-ffp-contract=off", "-std=c++11")
-#: A step of every clock. Profiles have their own dt in their coefficients; here only steps are counted.
-STEP_S = 1e-3
 
 
 def brian() -> Any:
@@ -81,28 +76,38 @@ class Built:
     namespace: dict[str, Any]
 
 
-def build(b: Any, form: Form) -> Built:
-    """Return the objects of *form*, with no numbers in them yet."""
+def build(b: Any, form: Form, *, light: bool = False) -> Built:
+    """Return the objects of *form*, with no numbers in them yet.
+
+    With *light* whatever only passes values on (inputs, spike tests, monitors) stays in numpy, and Cython compiles what
+    computes: a third of the modules, at some two seconds each.
+    """
+    numpy_code = b.codegen.runtime.numpy_rt.NumpyCodeObject if light else None
+    compiled = b.codegen.runtime.cython_rt.CythonCodeObject if light else None
     namespace = {name: _shared(b, name) for name in functions.SHARED_NUMPY}
     clock = b.Clock(dt=STEP_S * b.second, name="steps")
     objects: dict[str, Any] = {}
     calls: dict[str, Any] = {}
     events, states = {}, {}
     for group in form.groups:
-        objects[group.name] = _group(b, group, clock)
+        objects[group.name] = _group(b, group, clock, numpy_code)
     for group in form.groups:
         made = objects[group.name]
         for variable, other in group.links:
             setattr(made, variable, b.linked_var(objects[other], "y"))
         calls |= {call.name: _function(b, call, objects) for call in group.calls}
         if group.code:
+            passes_on = any(call.kind in ("input", "delay") for call in group.calls)
             made.run_regularly(
-                "\n".join(group.code), clock=clock, when=group.slot, order=group.order, name=f"{group.name}_step"
-            )
+                "\n".join(group.code), clock=clock, when=group.slot, order=group.order, name=f"{group.name}_step",
+                codeobj_class=numpy_code if passes_on else compiled,
+            )  # fmt: skip
         if group.records:
-            events[group.name] = b.SpikeMonitor(made, variables="y", when="end", name=f"{group.name}_events")
+            events[group.name] = b.SpikeMonitor(made, variables="y", when="end", name=f"{group.name}_events",
+                                                 codeobj_class=numpy_code)  # fmt: skip
         if group.records_state:
-            states[group.name] = b.StateMonitor(made, "v", record=True, clock=clock, when="end", name=f"{group.name}_v")
+            states[group.name] = b.StateMonitor(made, "v", record=True, clock=clock, when="end", name=f"{group.name}_v",
+                                                codeobj_class=numpy_code)  # fmt: skip
     namespace |= calls
     for projection in form.projections:
         synapses = b.Synapses(
@@ -121,13 +126,14 @@ def build(b: Any, form: Form) -> Built:
     return Built(network, objects, events, states, calls, namespace)
 
 
-def _group(b: Any, group: Group, clock: Any) -> Any:
+def _group(b: Any, group: Group, clock: Any, code: Any) -> Any:
     equations = [f"{v} : 1" for v in group.variables] + [f"{v} : 1 (linked)" for v, _ in group.links]
     if group.code:
         equations.append("period : integer (shared)")
     made = b.NeuronGroup(
-        group.size, "\n".join(equations), threshold="y != 0" if group.emits else None, clock=clock, name=group.name
-    )
+        group.size, "\n".join(equations), threshold="y != 0" if group.emits else None, clock=clock, name=group.name,
+        codeobj_class=code,
+    )  # fmt: skip
     if group.emits:
         made.thresholder["spike"].when, made.thresholder["spike"].order = group.slot, group.order + 1
     return made
@@ -175,4 +181,4 @@ def bind(function: Any, given: Array | None) -> None:
     function.implementations.add_implementation("cython", functions.in_cython(call), namespace=flat, name=call.name)
 
 
-__all__ = ["FLAGS", "STEP_S", "Built", "bind", "brian", "build", "settings"]
+__all__ = ["Built", "bind", "brian", "build", "settings"]

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from spikeport.backends.brian2.build import FLAGS
-from spikeport.backends.brian2.form import Form
+from spikeport.backends.brian2.form import FLAGS, Form
 from spikeport.ir.diagnostics import Diagnostic, RunError
 
 #: Programs that are kept; the ones used longest ago go first.

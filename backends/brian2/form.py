@@ -15,6 +15,10 @@ from typing import Any
 
 #: Part of the digest: another number where the same form would be compiled otherwise.
 VERSION = 2
+#: Brian2's defaults hold -ffast-math, which reorders sums, and let the compiler fuse products into them.
+FLAGS = ("-w", "-O3", "-fno-fast-math", "-ffp-contract=off", "-std=c++11")
+#: A step of every clock. Profiles have their own dt in their coefficients; here only steps are counted.
+STEP_S = 1e-3
 
 
 @dataclass(frozen=True, slots=True)

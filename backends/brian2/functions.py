@@ -67,23 +67,28 @@ def pool2d(x: Any, kernel: Any, stride: Any, padding: Any, shape: Any, is_mean: 
     return total / (kernel[0] * kernel[1]) if is_mean else total
 
 
+def delay_line(depth: int, n: int) -> Any:
+    """Return a function (i, x, now, lag) that keeps x as the value of step *now* and gives that of *lag* steps before."""
+    line = np.zeros((depth, n))
+
+    def past(i: Any, x: Any, now: Any, lag: Any) -> Any:
+        now = int(np.max(now))
+        if now < 0:
+            return np.zeros(n)
+        line[now % depth] = x
+        lag = np.broadcast_to(np.asarray(lag, np.int64), (n,))
+        return np.where(lag <= now, line[(now - lag) % depth, np.arange(n)], 0.0)
+
+    return past
+
+
 def in_numpy(call: Call, arrays: Arrays) -> Callable[..., Any]:
     """Return the function of *call* on whole vectors; *arrays* as `names` lists them."""
     sizes = call.sizes
     if call.kind == "input":
         return lambda step, i: arrays["given"][int(np.max(step))][i]
     if call.kind == "delay":
-        line = np.zeros((sizes["depth"], sizes["n"]))
-
-        def past(i: Any, x: Any, now: Any, lag: Any) -> Any:
-            now = int(np.max(now))
-            if now < 0:
-                return np.zeros(sizes["n"])
-            line[now % sizes["depth"]] = x
-            lag = np.broadcast_to(np.asarray(lag, np.int64), (sizes["n"],))
-            return np.where(lag <= now, line[(now - lag) % sizes["depth"], np.arange(sizes["n"])], 0.0)
-
-        return past
+        return delay_line(sizes["depth"], sizes["n"])
     source, shape = arrays["x"], tuple(sizes["input"])
     if call.kind == "pool":
         rest = (sizes["kernel"], sizes["stride"], sizes["padding"], sizes["output"], bool(sizes["mean"]))
@@ -246,5 +251,5 @@ def _fill(template: str, call: Call, x: str, k: str) -> str:
 
 
 __all__ = [
-    "SHARED_CPP", "SHARED_CYTHON", "SHARED_NUMPY", "arguments", "conv2d", "in_cpp", "in_cython", "in_numpy", "pool2d",
+    "SHARED_CPP", "SHARED_CYTHON", "SHARED_NUMPY", "arguments", "conv2d", "delay_line", "in_cpp", "in_cython", "in_numpy", "pool2d",
 ]  # fmt: skip

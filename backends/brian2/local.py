@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.backends.brian2.build import STEP_S, Built, bind, build, settings
+from spikeport.backends.brian2.build import Built, bind, build, settings
+from spikeport.backends.brian2.form import STEP_S
 from spikeport.backends.brian2.layout import Layout
 from spikeport.backends.brian2.results import Course, Heard
 from spikeport.ir.ops import Array
@@ -34,7 +35,7 @@ class LocalProgram:
         self.layout, self.target = layout, target
         started = time.perf_counter()
         with _ONE_AT_A_TIME, settings(target) as b:
-            self.built: Built = build(b, layout.form)
+            self.built: Built = build(b, layout.form, light=target == "cython")
             for name in layout.form.parameters:
                 owner, variable = name.split(".")
                 setattr(self.built.objects[owner], variable, layout.values[name])

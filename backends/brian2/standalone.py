@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 
 from spikeport.backends.brian2.cache import program
+from spikeport.backends.brian2.form import STEP_S
 from spikeport.backends.brian2.layout import Layout
 from spikeport.backends.brian2.results import Course, Heard
 from spikeport.ir.diagnostics import Diagnostic, RunError
 from spikeport.ir.ops import Array
-
-#: As `build.STEP_S`, which is not imported here: Brian2 itself is not needed to run a compiled program.
-_STEP_S = 1e-3
 
 
 class StandaloneProgram:
@@ -77,7 +75,7 @@ def _read(raw: Array, layout: Layout, course: Course) -> Heard:
         if group.records:
             n = int(take(np.int64, 1)[0])
             times, y, neurons = take(np.float64, n), take(np.float64, n), take(np.int32, n)
-            events[group.name] = (np.rint(times / _STEP_S).astype(np.int64), neurons, y)
+            events[group.name] = (np.rint(times / STEP_S).astype(np.int64), neurons, y)
     for group in layout.form.groups:
         if group.records_state:
             states[group.name] = take(np.float64, course.total * group.size).reshape(course.total, group.size)

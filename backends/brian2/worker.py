@@ -11,8 +11,8 @@ import re
 import sys
 from pathlib import Path
 
-from spikeport.backends.brian2.build import STEP_S, build, settings
-from spikeport.backends.brian2.form import Form
+from spikeport.backends.brian2.build import build, settings
+from spikeport.backends.brian2.form import STEP_S, Form
 
 _SUPPORT = re.compile(r"^namespace \{", re.M)
 _RUN = re.compile(r"^(\s*)(\w+)\.run\([0-9.e+-]+, NULL, [0-9.]+\);", re.M)
