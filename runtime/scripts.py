@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def write_script(
     from spikeport import __version__
 
     named = Path(source).name if source else "a network"
-    title = f"{named}, {MARK} {__version__}. Profile: {program.profile}; graph {program.graph.digest[:16]}."
+    fields = textwrap.fill(str(program.profile).replace(",", ", "), 118, break_long_words=False, break_on_hyphens=False)
+    title = f"{named}, {MARK} {__version__} (graph {program.graph.digest[:16]}).\n\nIts time semantics:\n{fields}"
     files = backend.script(program, inputs, title)
     _refuse_foreign(folder, tuple(files))
     try:
