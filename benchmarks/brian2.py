@@ -190,7 +190,9 @@ def main(given: list[str] | None = None) -> int:
             print(f"  generation of the objects: {case['generate_s']['median']:.3f} s")
             results.append(case)
             missed += [f"{net.name}: spikes differ"] if any(case["spikes_differ"].values()) else []
-            missed += [f"{net.name}: {case['ratio']['wall']['median']:.2f} times"] if case["ratio"]["wall"]["median"] > WARM else []
+            missed += (
+                [f"{net.name}: {case['ratio']['wall']['median']:.2f} times"] if case["ratio"]["wall"]["median"] > WARM else []
+            )
             missed += [f"{net.name}: generation"] if case["generate_s"]["median"] > GENERATE_S else []
     file = options.anchors / "cnn" / "cnn_sinabs.nir"
     if file.is_file() and options.only in "conv":

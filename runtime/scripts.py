@@ -73,5 +73,7 @@ def _refuse_foreign(folder: Path, names: tuple[str, ...]) -> None:
         is_ours = False
     if not is_ours:
         raise UsageError(
-            Diagnostic("E633", str(folder), f"the folder holds {', '.join(there)}, and no script of ours", "name another folder")
+            Diagnostic(
+                "E633", str(folder), f"the folder holds {', '.join(there)}, and no script of ours", "name another folder"
+            )
         )

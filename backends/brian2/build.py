@@ -19,7 +19,7 @@ from spikeport.ir.ops import Array
 def brian() -> Any:
     """Return the module brian2; what it and its parsers warn of at import is not for the user."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", DeprecationWarning)  # it spells pyparsing's functions the old way
         import brian2
 
     return brian2
@@ -39,7 +39,7 @@ def settings(target: str) -> Iterator[Any]:
     from brian2.utils.logger import BrianLogger
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", DeprecationWarning)  # of pyparsing, again
         try:
             for name, value in wanted.items():
                 b.prefs[name] = value

@@ -65,7 +65,9 @@ def _build(form: Form, where: Path, digest: str) -> dict[str, float]:
         generated = time.perf_counter()
         made = work / "program"
         made.mkdir()
-        _call([compiler() or "g++", *FLAGS, "-I", str(work / "code"), str(work / "unity.cpp"), "-o", str(made / "main")], work, {})
+        _call(
+            [compiler() or "g++", *FLAGS, "-I", str(work / "code"), str(work / "unity.cpp"), "-o", str(made / "main")], work, {}
+        )
         compiled = time.perf_counter()
         shutil.copy(work / "form.json", made / "form.json")
         with contextlib.suppress(OSError):  # there already: another machine on the same disk was faster

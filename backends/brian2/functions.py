@@ -1,4 +1,4 @@
-"""Our functions in Brian2's statements: what its expressions lack, in numpy, Cython and C++, with the same sums in the same order.
+"""Our functions in Brian2's statements: what its expressions lack, in numpy, Cython and C++, with sums in one order.
 
 ``if_else`` and ``whole`` are the two that neurons need. The others belong to one group each: ``given_*`` reads the input,
 ``past_*`` is a delay line, ``conv_*`` and ``pool_*`` compute a whole layer when they are called for its first neuron
@@ -63,7 +63,9 @@ def pool2d(x: Any, kernel: Any, stride: Any, padding: Any, shape: Any, is_mean: 
     padded = np.pad(x, ((0, 0), *room))
     total = np.zeros(tuple(shape))
     for i, j in np.ndindex(*kernel):
-        total = total + padded[:, i : i + (rows - 1) * stride[0] + 1 : stride[0], j : j + (cols - 1) * stride[1] + 1 : stride[1]]
+        total = (
+            total + padded[:, i : i + (rows - 1) * stride[0] + 1 : stride[0], j : j + (cols - 1) * stride[1] + 1 : stride[1]]
+        )
     return total / (kernel[0] * kernel[1]) if is_mean else total
 
 
@@ -150,7 +152,8 @@ static double @NAME@(const int i)
                         int col = q + @PY@ - b * @DY@;
                         if (col < 0 || col % @SY@ || (col /= @SY@) >= @COLS@) continue;
                         for (int o = c / @CG@ * @OG@; o < (c / @CG@ + 1) * @OG@; o++)
-                            total[(o * @ROWS@ + row) * @COLS@ + col] += k[((o * @CG@ + c % @CG@) * @KX@ + a) * @KY@ + b] * value;
+                            total[(o * @ROWS@ + row) * @COLS@ + col] +=
+                                k[((o * @CG@ + c % @CG@) * @KX@ + a) * @KY@ + b] * value;
                     }
                 }
             }
@@ -251,5 +254,6 @@ def _fill(template: str, call: Call, x: str, k: str) -> str:
 
 
 __all__ = [
-    "SHARED_CPP", "SHARED_CYTHON", "SHARED_NUMPY", "arguments", "conv2d", "delay_line", "in_cpp", "in_cython", "in_numpy", "pool2d",
+    "SHARED_CPP", "SHARED_CYTHON", "SHARED_NUMPY", "arguments", "conv2d", "delay_line", "in_cpp", "in_cython", "in_numpy",
+    "pool2d",
 ]  # fmt: skip

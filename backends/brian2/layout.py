@@ -26,7 +26,6 @@ from spikeport.ir.ops import (
     Conv2d,
     Delay,
     Flatten,
-    Input,
     Linear,
     Neuron,
     Output,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,21 @@ from spikeport.ir.ops import Array
 #: Brian2's preferences, its device and its list of objects belong to the process: one network at a time is made or run.
 _ONE_AT_A_TIME = threading.Lock()
 _START = "before the first step"
+
+
+@contextlib.contextmanager
+def _in_this_process(b: Any) -> Iterator[None]:
+    """Have Brian2 run its objects here, whatever device the user's own code has chosen; give that back afterwards."""
+    from brian2.devices.device import RuntimeDevice, reset_device
+
+    if isinstance(b.get_device(), RuntimeDevice):
+        yield
+        return
+    b.set_device("runtime")
+    try:
+        yield
+    finally:
+        reset_device()
 
 
 class LocalProgram:
@@ -34,7 +50,7 @@ class LocalProgram:
     def __init__(self, layout: Layout, target: str) -> None:
         self.layout, self.target = layout, target
         started = time.perf_counter()
-        with _ONE_AT_A_TIME, settings(target) as b:
+        with _ONE_AT_A_TIME, settings(target) as b, _in_this_process(b):
             self.built: Built = build(b, layout.form, light=target == "cython")
             for name in layout.form.parameters:
                 owner, variable = name.split(".")
@@ -45,7 +61,7 @@ class LocalProgram:
     def run(self, given: Mapping[str, Array], course: Course) -> tuple[Heard, dict[str, float]]:
         """Run all samples; *given* by the name of the input function, (total, neurons)."""
         built, form = self.built, self.layout.form
-        with _ONE_AT_A_TIME, settings(self.target) as b:
+        with _ONE_AT_A_TIME, settings(self.target) as b, _in_this_process(b):
             started = time.perf_counter()
             built.network.restore(_START)
             for name, function in built.functions.items():
@@ -72,5 +88,3 @@ class LocalProgram:
 
 
 __all__ = ["LocalProgram"]
-
-

@@ -30,10 +30,11 @@ _LEGEND = {
     "v_init": "membrane before the first step", "I_syn_init": "current before the first step", "lag": "steps of delay",
     "scale": "factor", "k": "kernel, then biases",
 }  # fmt: skip
-_TAKEN = {*dir(builtins), *keyword.kwlist, "np", "sys", "Path", "clock", "parameters", "given", "objects", "network", "namespace",
-          "monitors", "function", "if_else", "whole", "totals", "conv2d", "pool2d", "delay_line", "second", "prefs", "Clock",
-          "Function", "Network", "NeuronGroup", "SpikeMonitor", "Synapses", "linked_var", "here", "inputs", "source", "saved",
-          "t", "dt", "i", "j", "N", "xi", "v", "y", "x", "s", "u", "w"}  # fmt: skip
+#: Names that the script itself uses.
+_OWN = """np sys Path clock parameters given objects network namespace monitors function choice at totals conv2d pool2d
+delay_line second prefs Clock Function Network NeuronGroup SpikeMonitor Synapses BrianLogger linked_var here inputs source saved
+steps if_else whole owner variable key path monitor amplitude late neuron value count shown raster step t dt i j N xi v y x s u w"""
+_TAKEN = {*dir(builtins), *keyword.kwlist, *_OWN.split()}
 _LIKE_OURS = re.compile(r"^(kernel|sum|into|given|past|conv|pool)_|_(late\d+|events|v|step)$")
 
 
@@ -74,7 +75,9 @@ def _text(network: StepNetwork, layout: Layout, title: str) -> str:
     kinds = {call.kind for g in form.groups for call in g.calls}
     for kind, needed in (("delay", functions.delay_line), ("conv", functions.conv2d), ("pool", functions.pool2d)):
         if kind in kinds:
-            text = inspect.getsource(needed).replace(": Any", "").replace(" -> Any", "").replace(": int", "").replace(": bool", "")
+            text = (
+                inspect.getsource(needed).replace(": Any", "").replace(" -> Any", "").replace(": int", "").replace(": bool", "")
+            )
             parts.append(text.strip().replace("  # fmt: skip", ""))
     parts.append(_GROUPS_TITLE)
     parts += [_group(g) for g in form.groups]
@@ -154,15 +157,19 @@ def _call(call: Call, given: Mapping[str, tuple[str, int]]) -> str:
         return f"delay_line({sizes['depth']}, {sizes['n']})"
     x = f"{call.source}.variables['y'].get_value().reshape({tuple(sizes['input'])})"
     if call.kind == "pool":
-        rest = (tuple(sizes["kernel"]), tuple(sizes["stride"]), tuple(sizes["padding"]), tuple(sizes["output"]), bool(sizes["mean"]))
+        rest = (
+            tuple(sizes["kernel"]),
+            tuple(sizes["stride"]),
+            tuple(sizes["padding"]),
+            tuple(sizes["output"]),
+            bool(sizes["mean"]),
+        )
         return f"lambda i: pool2d({x}, {', '.join(map(repr, rest))}).ravel()"
     cut = int(np.prod(sizes["kernel"]))
     k = f"parameters['{call.store}.k']"
     rest = (tuple(sizes["stride"]), tuple(sizes["dilation"]), tuple(sizes["padding"]), sizes["groups"], tuple(sizes["output"]))
     shown = ", ".join(map(repr, rest))
-    return (
-        f"lambda i, k={k}: conv2d(\n    {x},\n    k[:{cut}].reshape({tuple(sizes['kernel'])}), k[{cut}:], {shown}).ravel()"
-    )
+    return f"lambda i, k={k}: conv2d(\n    {x},\n    k[:{cut}].reshape({tuple(sizes['kernel'])}), k[{cut}:], {shown}).ravel()"
 
 
 def _ending(network: StepNetwork, layout: Layout) -> str:
@@ -241,7 +248,7 @@ def at(part, when, order):
 _GROUPS_TITLE = "# ---- groups, in the order of a step"
 _SYNAPSES_TITLE = "# ---- connections with weights of their own; they deliver right after their source has fired"
 
-_ENDING = '''# ---- run, and count
+_ENDING = """# ---- run, and count
 
 monitors = {  # layer: its spikes, the value of one, steps until they are visible
 @ROWS@
@@ -263,6 +270,6 @@ for path, (monitor, amplitude, late) in monitors.items():
     print(path, int(saved[path].sum()))
 if len(sys.argv) > 2:
     np.savez(sys.argv[2], **saved)
-'''
+"""
 
 __all__ = ["script_files"]

@@ -47,7 +47,7 @@ class StandaloneProgram:
             if done.returncode:
                 raise RunError(
                     Diagnostic(
-                        "E812", "", f"the compiled program ended with exit code {done.returncode}: {done.stderr.strip()[-300:]}",
+                        "E812", "", f"the compiled program ended with exit code {done.returncode}: {_last(done.stderr)}",
                         f"remove {self.path.parent}, so that it is compiled anew",
                     )
                 )  # fmt: skip
@@ -59,6 +59,10 @@ class StandaloneProgram:
 
     def close(self) -> None:
         """Let go of the numbers; the program stays on disk for the next one."""
+
+
+def _last(text: str) -> str:
+    return text.strip()[-300:]
 
 
 def _read(raw: Array, layout: Layout, course: Course) -> Heard:

@@ -1,4 +1,4 @@
-"""The statements of a neuron's step: a whitelist of lines keyed by the form of its `NeuronModel`, in the order of `ir.dynamics.step`.
+"""The statements of a neuron's step: a whitelist of lines keyed by the form of its model, in the order of `ir.dynamics.step`.
 
 A line holds no number of the network and nothing that a model's file says: parameters are variables of the group. Sums and
 products are written so that Brian2 keeps the order in which the reference evaluates them (one operation after the other,

@@ -20,7 +20,10 @@ _ARGUMENTS = re.compile(r"^\s*set_from_command_line\(args\);\s*$", re.M)
 
 #: What a program never calls, and what would take half of the compiler's time.
 _IDLE = (
-    (re.compile(r"^void set_variable_by_name\(.*?(?=^/+ arrays )", re.M | re.S), "void set_variable_by_name(std::string, std::string) {}\n"),
+    (
+        re.compile(r"^void set_variable_by_name\(.*?(?=^/+ arrays )", re.M | re.S),
+        "void set_variable_by_name(std::string, std::string) {}\n",
+    ),
     (re.compile(r"^void _write_arrays\(\).*?(?=^void _dealloc_arrays)", re.M | re.S), "void _write_arrays() {}\n"),
     (re.compile(r"^void _debugmsg_\w+\(\)\n\{.*?^\}", re.M | re.S), ""),
 )
@@ -71,8 +74,7 @@ def _unity(form: Form, code: Path) -> str:
     """Return all sources as one, the parts that are private to each kept apart."""
     givens = "".join(f"static double* spikeport_{call.name} = 0;\n" for call in form.inputs)
     parts = [_HEAD, givens, '#include "objects.h"\n', _FILES]
-    for name in ("objects.cpp", "network.cpp", "synapses_classes.cpp", "run.cpp"):
-        parts.append(_trimmed(code / name))
+    parts += [_trimmed(code / name) for name in ("objects.cpp", "network.cpp", "synapses_classes.cpp", "run.cpp")]
     parts.append(_load_and_save(form))
     for number, file in enumerate(sorted((code / "code_objects").glob("*.cpp"))):
         text = _SUPPORT.sub(f"namespace spikeport_{number} {{", _trimmed(file))
@@ -127,7 +129,9 @@ def _load_and_save(form: Form) -> str:
         if g.records_state:
             at = f"_dynamic_array_{g.name}_v"
             lines += ["    for (int64_t t = 0; t < spikeport_steps; t++)"]
-            lines += [f"        for (int i = 0; i < {g.size}; i++) {{ const double v = {at}_v(t, i); spikeport_write(f, &v, 1); }}"]
+            lines += [
+                f"        for (int i = 0; i < {g.size}; i++) {{ const double v = {at}_v(t, i); spikeport_write(f, &v, 1); }}"
+            ]
     lines += ['    spikeport_need(std::fclose(f) == 0, "results.bin cannot be written");', "}", ""]
     return "\n".join(lines)
 

@@ -46,11 +46,10 @@ Encode = Annotated[
     typer.Option(metavar="CODE", help="constant | rate | latency: X is (samples, *shape), values 0 to 1 for the last two."),
 ]
 
-Mode = Annotated[
-    str | None, typer.Option(metavar="M", help="Mode of the backend; brian2: numpy | cython | cpp_standalone.")
-]
+Mode = Annotated[str | None, typer.Option(metavar="M", help="Mode of the backend; brian2: numpy | cython | cpp_standalone.")]
 BackendOption = Annotated[
-    list[str] | None, typer.Option("--backend-option", metavar="NAME=WORD", help="An option of the backend's own; may be repeated.")
+    list[str] | None,
+    typer.Option("--backend-option", metavar="NAME=WORD", help="An option of the backend's own; may be repeated."),
 ]
 
 

@@ -30,7 +30,9 @@ def assert_equal(network, inputs, found):
     with np.errstate(all="ignore"):
         expected = run_reference(network, inputs, WHOLE)
     for path, spikes in expected.spikes.items():
-        assert np.array_equal(spikes, found.spikes[path]), f"spikes of {path}: {int((spikes != found.spikes[path]).sum())} differ"
+        assert np.array_equal(spikes, found.spikes[path]), (
+            f"spikes of {path}: {int((spikes != found.spikes[path]).sum())} differ"
+        )
     for group in ("out", "v"):
         for path, values in getattr(expected, group).items():
             np.testing.assert_allclose(getattr(found, group)[path], values, rtol=1e-12, atol=0, err_msg=f"{group} of {path}")
