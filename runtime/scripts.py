@@ -24,8 +24,8 @@ RATE = 0.05
 def made_up(graph: Graph, steps: int, seed: int) -> dict[str, Array]:
     """Return spikes for every input of *graph*, one sample: (1, steps, *shape), uint8."""
     rng = np.random.default_rng(seed)
-    return {path: (rng.random((1, steps, *graph[path].op.output_shape(graph[path].op.shape))) < RATE).astype(np.uint8)
-            for path in graph.inputs}  # fmt: skip
+    shapes = {path: graph[path].op.input_shape_hint() or () for path in graph.inputs}
+    return {path: (rng.random((1, steps, *shape)) < RATE).astype(np.uint8) for path, shape in shapes.items()}
 
 
 def write_script(

@@ -184,7 +184,8 @@ class _Draft:
 
     def _node(self, path: str) -> None:
         op, shapes = self.network.graph[path].op, self.network.shapes
-        text, links, calls = Text(), {}, []
+        text, calls = Text(), []
+        links: dict[str, str] = {}
         size = math.prod(shapes.output[path])
         if isinstance(op, _ELEMENTWISE) or self._is_sum(path):
             current = self._sum(path, path, text, links)
@@ -309,7 +310,8 @@ class _Draft:
     def _sum_group(self, path: str) -> str:
         key = f"{path}+"
         if key not in self.places:
-            text, links = Text(), {}
+            text = Text()
+            links: dict[str, str] = {}
             text.say(f"y = {self._sum(path, key, text, links)}")
             text.lines += [f"{a} = {text.parameter(a.replace('a', 'bias'), text.values[a], 0.0)}" for a in _accumulators(text)]
             self._add(key, math.prod(self.network.shapes.input[path]), text, links, [])

@@ -84,7 +84,7 @@ class LocalProgram:
 
     def close(self) -> None:
         """Let go of the objects."""
-        self.built = Built(*([None] * 6))  # type: ignore[list-item]
+        self.built = Built(None, {}, {}, {}, {}, {})
 
 
 __all__ = ["LocalProgram"]

@@ -33,7 +33,8 @@ _LEGEND = {
 #: Names that the script itself uses.
 _OWN = """np sys Path clock parameters given objects network namespace monitors function choice at totals conv2d pool2d
 delay_line second prefs Clock Function Network NeuronGroup SpikeMonitor Synapses BrianLogger linked_var here inputs source saved
-steps if_else whole owner variable key path monitor amplitude late neuron value count shown raster step t dt i j N xi v y x s u w"""
+steps if_else whole owner variable key path monitor amplitude late neuron value count shown raster step
+t dt i j N xi v y x s u w"""
 _TAKEN = {*dir(builtins), *keyword.kwlist, *_OWN.split()}
 _LIKE_OURS = re.compile(r"^(kernel|sum|into|given|past|conv|pool)_|_(late\d+|events|v|step)$")
 
@@ -135,7 +136,7 @@ def _synapses(projection: Projection, form: Form) -> str:
 
 
 def _links_and_calls(form: Form, layout: Layout) -> str:
-    names = [o.name for o in (*form.groups, *form.projections)]
+    names = [g.name for g in form.groups] + [p.name for p in form.projections]
     lines = ["# ---- wiring, numbers and functions", "", f"objects = {{o.name: o for o in ({', '.join(names)},)}}"]
     for group in form.groups:
         lines += [f'{group.name}.{variable} = linked_var({other}, "y")' for variable, other in group.links]
@@ -156,20 +157,17 @@ def _call(call: Call, given: Mapping[str, tuple[str, int]]) -> str:
     if call.kind == "delay":
         return f"delay_line({sizes['depth']}, {sizes['n']})"
     x = f"{call.source}.variables['y'].get_value().reshape({tuple(sizes['input'])})"
+
+    def shown(*names: str) -> str:
+        return ", ".join(str(tuple(v) if isinstance(v, (list, tuple)) else v) for v in (sizes[name] for name in names))
+
     if call.kind == "pool":
-        rest = (
-            tuple(sizes["kernel"]),
-            tuple(sizes["stride"]),
-            tuple(sizes["padding"]),
-            tuple(sizes["output"]),
-            bool(sizes["mean"]),
-        )
-        return f"lambda i: pool2d({x}, {', '.join(map(repr, rest))}).ravel()"
-    cut = int(np.prod(sizes["kernel"]))
-    k = f"parameters['{call.store}.k']"
-    rest = (tuple(sizes["stride"]), tuple(sizes["dilation"]), tuple(sizes["padding"]), sizes["groups"], tuple(sizes["output"]))
-    shown = ", ".join(map(repr, rest))
-    return f"lambda i, k={k}: conv2d(\n    {x},\n    k[:{cut}].reshape({tuple(sizes['kernel'])}), k[{cut}:], {shown}).ravel()"
+        return f"lambda i: pool2d({x}, {shown('kernel', 'stride', 'padding', 'output')}, {bool(sizes['mean'])}).ravel()"
+    cut, k = int(np.prod(sizes["kernel"])), f"parameters['{call.store}.k']"
+    return (
+        f"lambda i, k={k}: conv2d(\n    {x},\n    k[:{cut}].reshape({tuple(sizes['kernel'])}), k[{cut}:],\n    "
+        f"{shown('stride', 'dilation', 'padding', 'groups', 'output')}).ravel()"
+    )
 
 
 def _ending(network: StepNetwork, layout: Layout) -> str:
