@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from spikeport.backends.base import Availability, Backend, Executable
+from spikeport.backends.brian2.copies import collect, deal, how_many, rounds
 from spikeport.backends.brian2.layout import Layout, lay_out
 from spikeport.backends.brian2.results import Course, make_trace
 from spikeport.ir.diagnostics import Diagnostic, UnsupportedError, fail_on_errors
@@ -24,7 +25,7 @@ class Brian2Executable(Executable):
 
     def __init__(self, network: StepNetwork, mode: str) -> None:
         self.network, self.mode = network, mode
-        self._programs: dict[Recording, tuple[Layout, Any]] = {}
+        self._programs: dict[tuple[Recording, int], tuple[Layout, Any]] = {}
 
     def run(self, inputs: Mapping[str, Array], recording: Recording | None = None, seed: int = 0) -> Trace:
         self.require_open()
@@ -32,24 +33,27 @@ class Brian2Executable(Executable):
         samples, steps = next(iter(inputs.values())).shape[:2]
         course = Course.of(self.network, samples, steps)
         whole = {path: course.spread(x) for path, x in inputs.items()}
-        layout, program = self._program(recording)
+        copies = how_many(self.network, self.mode, samples)
+        layout, program = self._program(recording, copies)
         given = {name: course.late(whole[path], delay) for name, path, delay in layout.given}
-        heard, seconds = program.run(given, course)
-        meta = {"mode": self.mode}
+        heard, seconds = program.run(deal(given, course, copies), rounds(course, copies))
+        heard = collect(heard, course, copies)
+        meta = {"mode": self.mode, "copies": copies}
         return make_trace(self.network, layout, recording, course, whole, heard, seconds, meta)
 
-    def _program(self, recording: Recording) -> tuple[Layout, Any]:
-        if recording not in self._programs:
-            layout = lay_out(self.network, recording)
+    def _program(self, recording: Recording, copies: int) -> tuple[Layout, Any]:
+        key = recording, copies
+        if key not in self._programs:
+            layout = lay_out(self.network, recording, copies=copies)
             if self.mode == "cpp_standalone":
                 from spikeport.backends.brian2.standalone import StandaloneProgram
 
-                self._programs[recording] = layout, StandaloneProgram(layout)
+                self._programs[key] = layout, StandaloneProgram(layout)
             else:
                 from spikeport.backends.brian2.local import LocalProgram
 
-                self._programs[recording] = layout, LocalProgram(layout, self.mode)
-        return self._programs[recording]
+                self._programs[key] = layout, LocalProgram(layout, self.mode)
+        return self._programs[key]
 
     def close(self) -> None:
         super().close()

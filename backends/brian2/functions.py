@@ -37,35 +37,34 @@ def arguments(call: Call) -> tuple[str, ...]:
 
 
 def conv2d(x: Any, kernel: Any, bias: Any, stride: Any, dilation: Any, padding: Any, groups: int, shape: Any) -> Any:
-    """Return the convolution of *x* (channels, rows, columns), each sum from the bias on by ascending input index."""
+    """Return the convolution of *x* (copies, channels, rows, columns), each sum from the bias on by ascending input index."""
     c_out, c_group, k_x, k_y = kernel.shape
     _, rows, cols = shape
     room = [(p, max(0, (n - 1) * s + (k - 1) * d + 1 - size - p)) for p, n, s, k, d, size in
-            zip(padding, (rows, cols), stride, (k_x, k_y), dilation, x.shape[1:], strict=True)]  # fmt: skip
-    padded = np.pad(x, ((0, 0), *room))
-    total = np.repeat(bias, rows * cols).reshape(c_out, rows, cols)
+            zip(padding, (rows, cols), stride, (k_x, k_y), dilation, x.shape[2:], strict=True)]  # fmt: skip
+    padded = np.pad(x, ((0, 0), (0, 0), *room))
+    total = np.tile(np.repeat(bias, rows * cols), len(x)).reshape(len(x), c_out, rows, cols)
     per_group = c_out // groups
     for group in range(groups):
         out = slice(group * per_group, (group + 1) * per_group)
         for c, i, j in np.ndindex(c_group, k_x, k_y):
             at_x, at_y = i * dilation[0], j * dilation[1]
-            window = padded[group * c_group + c, at_x : at_x + (rows - 1) * stride[0] + 1 : stride[0],
+            window = padded[:, group * c_group + c, at_x : at_x + (rows - 1) * stride[0] + 1 : stride[0],
                             at_y : at_y + (cols - 1) * stride[1] + 1 : stride[1]]  # fmt: skip
-            total[out] += kernel[out, c, i, j][:, None, None] * window
+            total[:, out] += kernel[out, c, i, j][:, None, None] * window[:, None]
     return total
 
 
 def pool2d(x: Any, kernel: Any, stride: Any, padding: Any, shape: Any, is_mean: bool) -> Any:
-    """Return sums (or means) of *x* (channels, rows, columns) over windows; padded zeros count."""
+    """Return sums (or means) of *x* (copies, channels, rows, columns) over windows; padded zeros count."""
     _, rows, cols = shape
     room = [(p, max(0, (n - 1) * s + k - size - p)) for p, n, s, k, size in
-            zip(padding, (rows, cols), stride, kernel, x.shape[1:], strict=True)]  # fmt: skip
-    padded = np.pad(x, ((0, 0), *room))
-    total = np.zeros(tuple(shape))
+            zip(padding, (rows, cols), stride, kernel, x.shape[2:], strict=True)]  # fmt: skip
+    padded = np.pad(x, ((0, 0), (0, 0), *room))
+    total = np.zeros((len(x), *shape))
     for i, j in np.ndindex(*kernel):
-        total = (
-            total + padded[:, i : i + (rows - 1) * stride[0] + 1 : stride[0], j : j + (cols - 1) * stride[1] + 1 : stride[1]]
-        )
+        at_x, at_y = slice(i, i + (rows - 1) * stride[0] + 1, stride[0]), slice(j, j + (cols - 1) * stride[1] + 1, stride[1])
+        total = total + padded[:, :, at_x, at_y]
     return total / (kernel[0] * kernel[1]) if is_mean else total
 
 
@@ -91,7 +90,7 @@ def in_numpy(call: Call, arrays: Arrays) -> Callable[..., Any]:
         return lambda step, i: arrays["given"][int(np.max(step))][i]
     if call.kind == "delay":
         return delay_line(sizes["depth"], sizes["n"])
-    source, shape = arrays["x"], tuple(sizes["input"])
+    source, shape = arrays["x"], (sizes["copies"], *sizes["input"])
     if call.kind == "pool":
         rest = (sizes["kernel"], sizes["stride"], sizes["padding"], sizes["output"], bool(sizes["mean"]))
         return lambda i: pool2d(source.reshape(shape), *rest).reshape(-1)

@@ -70,7 +70,9 @@ class Layout:
     given: tuple[tuple[str, str, int], ...]
 
 
-def lay_out(network: StepNetwork, recording: Recording, name_of: Callable[[str, int], str] | None = None) -> Layout:
+def lay_out(
+    network: StepNetwork, recording: Recording, name_of: Callable[[str, int], str] | None = None, copies: int = 1
+) -> Layout:
     """Return the layout of *network* for *recording*.
 
     Parameters
@@ -81,8 +83,10 @@ def lay_out(network: StepNetwork, recording: Recording, name_of: Callable[[str, 
         Decides which groups are monitored.
     name_of : callable, optional
         Name of the object of a path, given path and number; by default the number alone, so that programs are shared.
+    copies : int
+        Of every population, side by side; more than 1 in the mode numpy only.
     """
-    return _Draft(network, recording, name_of or (lambda path, number: f"n{number}")).finish()
+    return _Draft(network, recording, name_of or (lambda path, number: f"n{number}"), copies).finish()
 
 
 @dataclass(slots=True)
@@ -90,6 +94,7 @@ class _Draft:
     network: StepNetwork
     recording: Recording
     name_of: Callable[[str, int], str]
+    copies: int
     groups: list[Group] = field(default_factory=list)
     projections: list[Projection] = field(default_factory=list)
     values: dict[str, Array] = field(default_factory=dict)
@@ -193,7 +198,15 @@ class _Draft:
                 neuron(self.network.models[path], text, current)
             elif path in self.network.delays:
                 lags = self.network.delays[path]
-                calls = [Call(f"past_{self._name(path)}", "delay", "", "", {"depth": int(lags.max(initial=0)) + 1, "n": size})]
+                calls = [
+                    Call(
+                        f"past_{self._name(path)}",
+                        "delay",
+                        "",
+                        "",
+                        {"depth": int(lags.max(initial=0)) + 1, "n": size * self.copies},
+                    )
+                ]
                 text.values["lag"] = np.asarray(lags, np.float64).reshape(-1)
                 text.say(STEP, f"y = {calls[0].name}(i, {current}, step, lag)")
             elif isinstance(op, Threshold):
@@ -245,7 +258,7 @@ class _Draft:
         self.heard.add(source)
         target, name = self._name(home), self._name(path) if home != path else f"into_{self._name(path)}"
         self.projections.append(Projection(name, source, target, f"a{number}", n_in, n_out, "", 0, f"{path}, {op.kind}"))
-        self.values[f"{name}.w"] = np.ascontiguousarray(np.swapaxes(weight, -1, -2), np.float64).reshape(-1)
+        self.values[f"{name}.w"] = np.tile(np.asarray(np.swapaxes(weight, -1, -2), np.float64).reshape(-1), self.copies)
 
     def _shared(self, path: str) -> Call:
         """Return the function that computes a convolution or a pool, its kernel in a store."""
@@ -273,7 +286,7 @@ class _Draft:
             value = np.concatenate([np.ravel(conv.weight), np.ravel(conv.bias)]).astype(np.float64)
             self.values[f"{store}.k"] = value
             self.groups.append(Group(store, value.size, ("k",), order=-1, what=f"kernel and biases of {path}, shared"))
-        sizes |= {"input": list(shape_in), "output": list(shape_out)}
+        sizes |= {"copies": self.copies, "input": list(shape_in), "output": list(shape_out)}
         return Call(f"{kind}_{self._name(path)}", kind, source, store, sizes)
 
     def _group_of(self, ref: Ref, reader: str = "") -> str:
@@ -288,7 +301,7 @@ class _Draft:
         if ref not in self.late:
             size = math.prod(self.network.shapes.output[path])
             name = self.late[ref] = f"{self._name(path)}_late{delay}"
-            call = Call(f"past_{name}", "delay", "", "", {"depth": delay, "n": size})
+            call = Call(f"past_{name}", "delay", "", "", {"depth": delay, "n": size * self.copies})
             # Before all others: the source still shows what left it in the step before.
             text = Text([STEP, f"y = {call.name}(i, x0, step - 1, {delay - 1})"])
             self._append(name, size, text, {"x0": self._name(path)}, [call], "start", f"{path}, {delay} steps late")
@@ -301,7 +314,7 @@ class _Draft:
             if not delay:
                 self.places[path] = name
             size = math.prod(self.network.shapes.output[path])
-            call = Call(f"given_{name}", "input", "", "", {"n": size})
+            call = Call(f"given_{name}", "input", "", "", {"n": size * self.copies})
             self.given.append((call.name, path, delay))
             text = Text([f"y = {call.name}(t_in_timesteps, i)"])
             self._append(name, size, text, {}, [call], "start", f"{path}, input" + (f", {delay} steps late" if delay else ""))
@@ -341,10 +354,11 @@ class _Draft:
         variables = tuple(dict.fromkeys([*text.values, *text.state, "y"]))
         for variable in variables:
             value = text.values.get(variable)
-            self.values[f"{name}.{variable}"] = np.zeros(size) if value is None else np.broadcast_to(value, (size,)).copy()
+            one = np.zeros(size) if value is None else np.broadcast_to(value, (size,))
+            self.values[f"{name}.{variable}"] = np.tile(one, self.copies)
         order = 4 * len(self.groups)
         self.groups.append(
-            Group(name, size, variables, tuple(links.items()), tuple(text.lines), slot, order, records_state=records_state,
+            Group(name, size * self.copies, variables, tuple(links.items()), tuple(text.lines), slot, order, records_state=records_state,
                   calls=tuple(calls), what=what)
         )  # fmt: skip
 

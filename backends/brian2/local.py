@@ -80,7 +80,7 @@ class LocalProgram:
             states = {name: np.array(m.v).T for name, m in built.states.items()}
         seconds = {"generate": self.generate_s, "compile": prepared - started, "run": finished - prepared}
         self.generate_s = 0.0
-        return Heard(events, states), seconds
+        return Heard(events, states, {g.name: g.size for g in form.groups}), seconds
 
     def close(self) -> None:
         """Let go of the objects."""

@@ -81,10 +81,13 @@ class Heard:
         By group: where ``y`` was not 0.
     states : Mapping[str, array of shape (total, neurons)]
         By group: membranes.
+    sizes : Mapping[str, int]
+        By group: neurons.
     """
 
     events: Mapping[str, tuple[Array, Array, Array]]
     states: Mapping[str, Array]
+    sizes: Mapping[str, int]
 
 
 @dataclass(slots=True)

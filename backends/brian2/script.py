@@ -156,7 +156,7 @@ def _call(call: Call, given: Mapping[str, tuple[str, int]]) -> str:
         return "given({!r}, {})".format(*given[call.name])
     if call.kind == "delay":
         return f"delay_line({sizes['depth']}, {sizes['n']})"
-    x = f"{call.source}.variables['y'].get_value().reshape({tuple(sizes['input'])})"
+    x = f"{call.source}.variables['y'].get_value().reshape({(1, *sizes['input'])})"
 
     def shown(*names: str) -> str:
         return ", ".join(str(tuple(v) if isinstance(v, (list, tuple)) else v) for v in (sizes[name] for name in names))

@@ -83,7 +83,7 @@ def _read(raw: Array, layout: Layout, course: Course) -> Heard:
     for group in layout.form.groups:
         if group.records_state:
             states[group.name] = take(np.float64, course.total * group.size).reshape(course.total, group.size)
-    return Heard(events, states)
+    return Heard(events, states, {g.name: g.size for g in layout.form.groups})
 
 
 __all__ = ["StandaloneProgram"]
