@@ -17,6 +17,7 @@ import numpy as np
 
 from spikeport.backends.brian2.form import Call, Form, Group, Projection
 from spikeport.backends.brian2.statements import STEP, Text, neuron
+from spikeport.backends.brian2.where import Ref, Where
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import (
     Affine,
@@ -24,22 +25,12 @@ from spikeport.ir.ops import (
     AvgPool2d,
     Conv1d,
     Conv2d,
-    Delay,
-    Flatten,
     Linear,
-    Neuron,
-    Output,
     Scale,
     SumPool2d,
     Threshold,
 )
 from spikeport.ir.trace import Recording
-
-#: A value: what left a node, so many steps ago. ``"PATH+"`` is the sum of what enters PATH.
-Ref = tuple[str, int]
-
-#: Stateless nodes that work element by element, and therefore can sum what enters them themselves.
-_ELEMENTWISE = (Neuron, Scale, Threshold, Delay)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +77,9 @@ def lay_out(
     copies : int
         Of every population, side by side; more than 1 in the mode numpy only.
     """
-    return _Draft(network, recording, name_of or (lambda path, number: f"n{number}"), copies).finish()
+    return _Draft(
+        network, recording, name_of or (lambda path, number: f"n{number}"), copies, Where(network, recording)
+    ).finish()
 
 
 @dataclass(slots=True)
@@ -95,26 +88,20 @@ class _Draft:
     recording: Recording
     name_of: Callable[[str, int], str]
     copies: int
+    where: Where
     groups: list[Group] = field(default_factory=list)
     projections: list[Projection] = field(default_factory=list)
     values: dict[str, Array] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)  # of nodes, of sums "PATH+", of delayed values "PATH@2"
-    shown: dict[str, Ref] = field(default_factory=dict)
-    entering: dict[str, Ref] = field(default_factory=dict)
     given: list[tuple[str, str, int]] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
     heard: set[str] = field(default_factory=set)  # groups that feed projections
     late: dict[Ref, str] = field(default_factory=dict)
-    merged: dict[str, str] = field(default_factory=dict)  # weighted node -> node in whose group it accumulates
 
     def finish(self) -> Layout:
         """Lay out all nodes in the order of a step."""
         for path in self.network.schedule.order:
-            self.shown[path] = self._show(path)
-        self.merged = {p: t for p in self.network.ops if (t := self._target_of(p)) is not None}
-        watched = self._watched()
-        for path in self.network.schedule.order:
-            if self.shown[path] == (path, 0) and path not in self.merged and path not in self.network.graph.inputs:
+            if self.where.has_group(path):
                 self._node(path)
         for path in self.network.graph.inputs:
             if path in {e.source for e in self.network.graph.edges}:
@@ -122,68 +109,13 @@ class _Draft:
         groups = []
         for group in self.groups:
             nodes = {path for path, name in self.places.items() if name == group.name} - set(self.network.graph.inputs)
-            records = bool(nodes & watched)
+            records = bool(nodes & self.where.watched)
             groups.append(replace(group, emits=records or group.name in self.heard, records=records))
         groups.sort(key=lambda g: (g.slot != "start", g.order))
         at = {g.name: (g.slot, g.order + 2) for g in groups}
         projections = [replace(p, slot=at[p.source][0], order=at[p.source][1]) for p in self.projections]
         form = Form(tuple(groups), tuple(projections))
-        return Layout(form, self.values, self.places, self.shown, self.entering, tuple(self.given))
-
-    # ------------------------------------------------------------------------------------------------ what is where
-
-    def _show(self, path: str) -> Ref:
-        """Return what the node *path* shows: itself, unless it only repeats another."""
-        graph = self.network.graph
-        if type(graph[path].op) in (Flatten, Output) and len(graph.into(path)) == 1:
-            (edge,) = graph.into(path)
-            root, delay = self._resolve(edge.source)
-            return root, delay + self.network.schedule.delays[edge]
-        return path, 0
-
-    def _resolve(self, path: str) -> Ref:
-        """Return what *path* shows, also where its turn in the schedule comes later (over a delayed edge)."""
-        return self.shown[path] if path in self.shown else self._show(path)
-
-    def _terms(self, path: str) -> list[tuple[str, Ref]]:
-        """Return (source node, value) of each edge into *path*, in the order of the sum."""
-        found = []
-        for edge in self.network.graph.into(path):
-            root, delay = self._resolve(edge.source)
-            found.append((edge.source, (root, delay + self.network.schedule.delays[edge])))
-        return found
-
-    def _target_of(self, path: str) -> str | None:
-        """Return the node in whose group the weighted node *path* can accumulate: the only one that it feeds, at once."""
-        graph = self.network.graph
-        if not isinstance(graph[path].op, (Affine, Linear)) or path in (self.recording.paths or ()):
-            return None
-        out = graph.out_of(path)
-        if len(out) != 1 or self.network.schedule.delays[out[0]]:
-            return None
-        target = out[0].target
-        alone = self.shown[target] == (target, 0)
-        return target if alone and (isinstance(graph[target].op, _ELEMENTWISE) or self._is_sum(target)) else None
-
-    def _is_sum(self, path: str) -> bool:
-        return type(self.network.graph[path].op) in (Flatten, Output)
-
-    def _watched(self) -> set[str]:
-        """Return the nodes whose events a run needs: for the recording, for counts and for activity."""
-        graph = self.network.graph
-        sources = {e.source for e in graph.edges}
-        found = {n.path for n in graph if n.op.is_spiking or (n.op.is_stateful and n.path in sources)}
-        found |= {self.shown[p][0] for p in (*graph.outputs, *self.recording.selected(graph.spiking))}
-        for path, op in self.network.ops.items():
-            if op.is_weighted:
-                self.entering[path] = self._entering(path)
-                found.add(self.entering[path][0])
-        return found
-
-    def _entering(self, path: str) -> Ref:
-        """Return the one value that enters *path*: that of its only edge, or of a sum."""
-        terms = self._terms(path)
-        return terms[0][1] if len(terms) == 1 else (f"{path}+", 0)
+        return Layout(form, self.values, self.places, self.where.shown, self.where.entering, tuple(self.given))
 
     # ---------------------------------------------------------------------------------------------------- the groups
 
@@ -192,7 +124,7 @@ class _Draft:
         text, calls = Text(), []
         links: dict[str, str] = {}
         size = math.prod(shapes.output[path])
-        if isinstance(op, _ELEMENTWISE) or self._is_sum(path):
+        if self.where.sums(path):
             current = self._sum(path, path, text, links)
             if path in self.network.models:
                 neuron(self.network.models[path], text, current)
@@ -231,8 +163,8 @@ class _Draft:
     def _sum(self, path: str, home: str, text: Text, links: dict[str, str]) -> str:
         """Append the sum of what enters *path* and return how statements write it."""
         terms = []
-        for number, (source, ref) in enumerate(self._terms(path)):
-            if self.merged.get(source) == path:
+        for number, (source, ref) in enumerate(self.where.terms(path)):
+            if self.where.merged.get(source) == path:
                 self._accumulate(source, home, text, number)
                 terms.append(f"a{number}")
             else:
@@ -254,7 +186,7 @@ class _Draft:
         size = math.prod(self.network.shapes.output[path])
         text.state.append(f"a{number}")
         text.values[f"a{number}"] = np.zeros(size) if bias is None else np.asarray(bias, np.float64).reshape(-1).copy()
-        source = self._group_of(self.entering[path], path)
+        source = self._group_of(self.where.entering[path])
         self.heard.add(source)
         target, name = self._name(home), self._name(path) if home != path else f"into_{self._name(path)}"
         self.projections.append(Projection(name, source, target, f"a{number}", n_in, n_out, "", 0, f"{path}, {op.kind}"))
@@ -263,8 +195,7 @@ class _Draft:
     def _shared(self, path: str) -> Call:
         """Return the function that computes a convolution or a pool, its kernel in a store."""
         op, shapes = self.network.ops[path], self.network.shapes
-        terms = self._terms(path)
-        source = self._group_of(terms[0][1] if len(terms) == 1 else (f"{path}+", 0), path)
+        source = self._group_of(self.where.value_into(path))
         shape_in, shape_out, store = shapes.input[path], shapes.output[path], ""
         if isinstance(op, SumPool2d):
             sizes: dict[str, Any] = {
@@ -289,7 +220,7 @@ class _Draft:
         sizes |= {"copies": self.copies, "input": list(shape_in), "output": list(shape_out)}
         return Call(f"{kind}_{self._name(path)}", kind, source, store, sizes)
 
-    def _group_of(self, ref: Ref, reader: str = "") -> str:
+    def _group_of(self, ref: Ref) -> str:
         """Return the group whose ``y`` is the value *ref*; make its delay line, or its sum, where there is none yet."""
         path, delay = ref
         if path in self.network.graph.inputs:
@@ -358,8 +289,8 @@ class _Draft:
             self.values[f"{name}.{variable}"] = np.tile(one, self.copies)
         order = 4 * len(self.groups)
         self.groups.append(
-            Group(name, size * self.copies, variables, tuple(links.items()), tuple(text.lines), slot, order, records_state=records_state,
-                  calls=tuple(calls), what=what)
+            Group(name, size * self.copies, variables, tuple(links.items()), tuple(text.lines), slot, order,
+                  records_state=records_state, calls=tuple(calls), what=what)
         )  # fmt: skip
 
 
