@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
 from spikeport.backends.base import Availability, Backend, Executable
@@ -18,6 +18,9 @@ from spikeport.ir.program import Program
 from spikeport.ir.trace import Recording, Trace
 
 MODES = ("numpy", "cython", "cpp_standalone")
+#: What it was held against the reference with; stand-alone programs are put together from sources that it generates.
+_VERSION = "2.9."
+_REMEDY = "pip install 'spikeport[brian2]'"
 
 
 class Brian2Executable(Executable):
@@ -104,8 +107,12 @@ class Brian2Backend(Backend):
         )  # fmt: skip
 
     def available(self) -> Availability:
-        if find_spec("brian2") is None:
-            return Availability(False, "the package brian2 is not installed", "pip install 'spikeport[brian2]'")
+        try:
+            here = version("brian2")
+        except PackageNotFoundError:
+            return Availability(False, "the package brian2 is not installed", _REMEDY)
+        if not here.startswith(_VERSION):
+            return Availability(False, f"brian2 {here} is installed, {_VERSION} is needed", _REMEDY)
         return Availability(True)
 
     def emit(self, program: Program) -> Executable:

@@ -29,10 +29,16 @@ def brian() -> Any:
 def settings(target: str) -> Iterator[Any]:
     """Hold Brian2's preferences as exactness wants them, with code made by *target*; give the module."""
     b = brian()
+    # Cython's modules are compiled while the user waits, one for each group: lightly.
+    flags = [flag if target == "numpy" or flag != "-O3" else "-O1" for flag in FLAGS]
     wanted = {
         "codegen.target": target,
         "codegen.loop_invariant_optimisations": False,
-        "codegen.cpp.extra_compile_args_gcc": [*FLAGS],
+        "codegen.cpp.extra_compile_args": flags,
+        "codegen.cpp.extra_compile_args_gcc": flags,
+        "core.default_float_dtype": np.float64,
+        "core.default_integer_dtype": np.int32,
+        "devices.cpp_standalone.openmp_threads": 0,
         "codegen.max_cache_dir_size": 0,
     }
     before = {name: b.prefs[name] for name in wanted}

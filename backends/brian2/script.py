@@ -55,7 +55,7 @@ def script_files(network: StepNetwork, inputs: Mapping[str, Array], title: str) 
 
     def name_of(path: str, number: int) -> str:
         if path not in names:
-            name = re.sub(r"\W", "_", path) or "node"
+            name = re.sub(r"[^A-Za-z0-9_]", "_", path) or "node"
             name = f"n{name}" if not name[0].isalpha() else name
             name += "_n" if _LIKE_OURS.search(name) else ""
             while name in _TAKEN or name in names.values():
@@ -70,7 +70,11 @@ def script_files(network: StepNetwork, inputs: Mapping[str, Array], title: str) 
 
 def _text(network: StepNetwork, layout: Layout, title: str) -> str:
     form = layout.form
-    parts = [_HEAD.replace("@TITLE@", title.replace('"""', "'''")).replace("@DT@", repr(network.profile.dt))]
+    parts = [
+        _HEAD.replace("@TITLE@", "\n".join(_plain(line) for line in title.splitlines())).replace(
+            "@DT@", repr(network.profile.dt)
+        )
+    ]
     parts.append(_course(network))
     parts.append(_FUNCTIONS)
     kinds = {call.kind for g in form.groups for call in g.calls}
@@ -88,6 +92,11 @@ def _text(network: StepNetwork, layout: Layout, title: str) -> str:
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
+def _plain(text: str) -> str:
+    """Return *text*, which may hold whatever a model's file calls its layers, as it can stand in a comment or docstring."""
+    return re.sub(r"[^\x20-\x7e]", "?", text).replace("\\", "/").replace('"', "'")
+
+
 def _course(network: StepNetwork) -> str:
     course = Course.of(network, 1, 1)
     what = "every sample starts anew" if course.is_reset else f"state is carried over, {course.silence} silent steps after each"
@@ -99,7 +108,7 @@ def _course(network: StepNetwork) -> str:
 
 
 def _group(group: Group) -> str:
-    lines = [f"# {group.what}"]
+    lines = [f"# {_plain(group.what)}"]
     equations = [f"    {v} : 1{_comment(v)}" for v in group.variables]
     equations += [f"    {v} : 1 (linked)  # y of {other}" for v, other in group.links]
     if group.code:
@@ -127,7 +136,7 @@ def _synapses(projection: Projection, form: Form) -> str:
     n_in, n_out = projection.n_in, projection.n_out
     pattern = "" if n_in == size else f'j="k for k in range((i // {n_in}) * {n_out}, (i // {n_in} + 1) * {n_out})"'
     return "\n".join([
-        f"# {projection.what}: {n_out} x {n_in}" + ("" if n_in == size else f" in {size // n_in} blocks"),
+        f"# {_plain(projection.what)}: {n_out} x {n_in}" + ("" if n_in == size else f" in {size // n_in} blocks"),
         f'{projection.name} = Synapses({projection.source}, {projection.target}, "w : 1", '
         f'on_pre="{projection.variable}_post += w * y_pre", clock=clock, name="{projection.name}")',
         f"{projection.name}.connect({pattern})",

@@ -8,8 +8,11 @@ import pytest
 from brian2_networks import draw
 
 import spikeport
+from spikeport.backends.brian2.script import script_files
 from spikeport.backends.testing import cases
 from spikeport.ir.diagnostics import UsageError
+from spikeport.ir.graph import Edge, Node
+from spikeport.ir.network import build_network
 from spikeport.runtime.cli.main import run_command
 
 pytest.importorskip("brian2")
@@ -65,6 +68,21 @@ def test_cases_of_the_kit(tmp_path, name):
 def test_random_networks(tmp_path, number):
     graph, profile, inputs = draw(300)[number]
     check(graph, inputs, tmp_path / "random", profile)
+
+
+def test_names_of_layers_are_no_code(tmp_path):
+    (case,) = [c for c in cases() if c.name == "affine/double weights"]
+    bad = 'x\nraise SystemExit(3) #"""\\\nraise SystemExit(4)'
+    name = lambda path: bad if path in case.graph.spiking else path  # noqa: E731
+    graph = case.graph.replace(
+        nodes=[Node(name(n.path), n.op) for n in case.graph],
+        edges=[Edge(name(e.source), name(e.target), e.delay, e.rank) for e in case.graph.edges],
+    )
+    # The verifier refuses such a path (E107); a script would not run it either.
+    files = script_files(build_network(graph, case.profile), dict(case.inputs), f"{bad} {bad}")
+    lines = files["run.py"].splitlines()
+    assert not any(line.lstrip().startswith("raise SystemExit") for line in lines)
+    compile(files["run.py"], "run.py", "exec")
 
 
 def test_the_command(root, tmp_path, capfd):
