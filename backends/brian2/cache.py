@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -59,15 +60,14 @@ def _build(form: Form, where: Path, digest: str) -> dict[str, float]:
         work = Path(scratch)
         (work / "form.json").write_text(form.as_json(), "utf-8")
         started = time.perf_counter()
-        # The worker finds this package as we did, and nothing beside its own folder.
-        ours = [p for p in sys.path if p]
-        _call([sys.executable, "-c", _WORKER, str(work / "form.json"), str(work)], work, {"PYTHONPATH": os.pathsep.join(ours)})
+        # What this process found beside the installed packages is looked for last: a brian2.py there is not Brian2.
+        also = json.dumps([p for p in sys.path if p])
+        _call("generating the program", [sys.executable, "-P", "-c", _WORKER, also, str(work / "form.json"), str(work)], work)
         generated = time.perf_counter()
         made = work / "program"
         made.mkdir()
-        _call(
-            [compiler() or "g++", *FLAGS, "-I", str(work / "code"), str(work / "unity.cpp"), "-o", str(made / "main")], work, {}
-        )
+        sources = ["-I", str(work / "code"), str(work / "unity.cpp"), "-o", str(made / "main")]
+        _call("the C++ compiler", [compiler() or "g++", *FLAGS, *sources], work)
         compiled = time.perf_counter()
         shutil.copy(work / "form.json", made / "form.json")
         with contextlib.suppress(OSError):  # there already: another machine on the same disk was faster
@@ -76,15 +76,15 @@ def _build(form: Form, where: Path, digest: str) -> dict[str, float]:
     return {"generate": generated - started, "compile": compiled - generated}
 
 
-_WORKER = "import runpy, sys; sys.argv[0] = 'worker'; runpy.run_module('spikeport.backends.brian2.worker', run_name='__main__')"
+_WORKER = (
+    "import json, runpy, sys; sys.path += json.loads(sys.argv.pop(1)); "
+    "runpy.run_module('spikeport.backends.brian2.worker', run_name='__main__', alter_sys=True)"
+)
 
 
-def _call(command: list[str], work: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        command, cwd=work, env={**os.environ, **environment}, capture_output=True, text=True, check=False, errors="replace"
-    )
+def _call(what: str, command: list[str], work: Path) -> None:
+    done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False, errors="replace")
     if done.returncode:
-        what = "the C++ compiler" if not environment else "generating the program"
         last = [line for line in done.stderr.splitlines() if line.strip()][-3:]
         raise RunError(
             Diagnostic(

@@ -2,7 +2,7 @@
 
 In the mode numpy a step costs Python some 0.1 ms a group whatever its size, so copies pay; a compiled loop takes one sample
 after the other faster than the synapses of copies could be made. 899 digits of 16 steps: in numpy 9.8 s one after the other and
-2.3 s in copies; in cpp_standalone 0.12 s one after the other.
+2.3 s in copies. 16 samples of 784-256-256-10, 100 steps: in cpp_standalone 0.1 s one after the other and 1.0 s in copies.
 """
 
 from __future__ import annotations

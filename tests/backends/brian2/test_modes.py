@@ -93,6 +93,8 @@ def test_two_processes_want_the_same_program(tmp_path, monkeypatch):
 def test_the_command_compiles_once(tmp_path, monkeypatch, capfd, root):
     from spikeport.runtime.cli.main import run_command
 
+    (tmp_path / "brian2.py").write_text("raise ImportError('not the package')")
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     np.save(tmp_path / "x.npy", np.random.default_rng(0).random((2, 1, 8, 8)))
     model, x = root / "models" / "digits_conv.nir", tmp_path / "x.npy"
