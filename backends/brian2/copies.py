@@ -25,7 +25,8 @@ def how_many(network: StepNetwork, mode: str, samples: int) -> int:
         return 1
     weights = sum(op.parameters()["weight"].size for op in network.ops.values() if op.is_weighted)
     neurons = sum(int(np.prod(shape)) for shape in network.shapes.output.values())
-    return max(1, min(samples, MOST_COPIES, MOST_SYNAPSES // max(weights, 1), MOST_NEURONS // max(neurons, 1)))
+    most = max(1, min(samples, MOST_COPIES, MOST_SYNAPSES // max(weights, 1), MOST_NEURONS // max(neurons, 1)))
+    return 1 << (most.bit_length() - 1)  # a power of two: portions of a run that differ a little share their objects
 
 
 def rounds(course: Course, copies: int) -> Course:

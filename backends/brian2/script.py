@@ -224,7 +224,7 @@ clock = Clock(dt=DT * second, name="steps")'''
 _FUNCTIONS = '''# ---- functions that Brian2's statements lack
 
 
-def function(f, arguments, types="any"):
+def function(f, arguments):
     made = Function(f, arg_units=[1] * arguments, arg_types=["any"] * arguments, return_unit=1, return_type="float",
                     stateless=False)
     made.implementations.add_implementation("numpy", f)
