@@ -151,6 +151,13 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E036", "a readout over time that the graph leaves to you",
      "The forward ends with a sum or a mean over all steps. A graph gives spikes step by step: read the sum or mean from the "
      "result of a run, as the module does."),
+    ("E037", "a state among the results",
+     "The forward returns membranes or currents beside its spikes. A graph's outputs are signals; states are recorded on "
+     "request: run(..., record_state=True) or --record-state."),
+    ("E038", "a module that spikes otherwise in single precision",
+     "Run on the sample in its own float32, the module gives other spikes than in double precision: its membranes lie so near "
+     "to the threshold that rounding decides. A run in float64 is exact to the module's double-precision self; --arith float32 "
+     "takes the same numbers, its sums in another order."),
     ("E080", "your model function raised an error",
      "FILE.py:FUNCTION runs your own code, and it failed; the message has the exception and the line. Try it alone: "
      "python -c 'import FILE; FILE.FUNCTION()'."),

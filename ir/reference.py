@@ -50,7 +50,7 @@ def tested_membrane(network: StepNetwork, inputs: Mapping[str, Array], path: str
         # The same step up to the test; the rest of it is left out.
         model = dataclasses.replace(model, reset="subtract", reset_when="next_step_keep_input")
     elif not model.reset_when.startswith("next_step") and model.threshold is not None:
-        model = dataclasses.replace(model, threshold=np.full_like(model.threshold, np.inf), clamp_low=None)
+        model = dataclasses.replace(model, reset="none", clamp_low=None)
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(last):
             run.step({p: x[:, t] for p, x in inputs.items()})

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from construct_table import table
 
 from spikeport.backends.registry import backend_names
 from spikeport.compiler.passes.table import PASSES
@@ -25,6 +26,10 @@ _EXIT = re.compile(r"\s+# exit code (\d+)$")
 @pytest.fixture(scope="module")
 def readme(root):
     return (root / "README.md").read_text("utf-8")
+
+
+def test_its_table_of_constructs_is_the_one_that_the_tests_try(readme):
+    assert table() in readme, "python tests/helpers/construct_table.py prints the table as it is now"
 
 
 def run(command, cwd):

@@ -52,6 +52,8 @@ def export_nir(graph: Graph, profile: Profile | None, path: str | os.PathLike[st
         Where the graph does not verify under the profile.
     """
     name = dialect.strip().lower()
+    if os.path.exists(path) and not os.path.isfile(path):  # a device or a folder is never replaced
+        raise UsageError(Diagnostic("E690", str(path), f"cannot be written: {path} is no file", "choose another place"))
     if name in OWN:
         save_nir(graph if profile is None else graph.replace(profile=profile), path)
         return ()

@@ -81,19 +81,23 @@ def _snntorch(unit: Unit) -> Written:
     Its importer makes a Leaky with beta = 0.9 of an IF: that is written as a LIF whose decay rounds to 1.
     """
     target = unit.hard_reset
-    unit.plain()
+    unit.plain(leak=not unit.op.has_current)
+    unit.starts_at(0.0)
     if np.any(target):
         raise Cannot("v_reset other than 0", "the importer resets to 0", "train with a reset to 0")
     if not (unit.beta >= 0).all():
         raise Cannot("a decay below 0", "snnTorch clamps decays to 0")
-    thr, factor, _ = evened(ratio(unit.threshold, positive_gain(unit)))
+    gain = positive_gain(unit)
+    thr, factor, _ = evened(ratio(unit.threshold, gain))
     thr = strictly(thr, unit.model.compare, ">")
     zero = np.zeros(thr.shape)
     if unit.op.has_current:
         return Written(_cuba(unit, 1e-4, thr, zero), factor)
     tau = _tau(unit.beta, 1e-4)
     note = "an IF, which its importer would give a leak, is written as a LIF whose decay rounds to 1 in float32"
-    return Written(LIF(tau, tau / 1e-4, zero, thr, zero), factor, note if isinstance(unit.op, IF) else "")
+    return Written(
+        LIF(tau, tau / 1e-4, zero, thr, zero), factor, note if isinstance(unit.op, IF) else "", unit.model.leak / gain
+    )
 
 
 # -------------------------------------------------------------------------------------------------------------- sinabs
@@ -104,17 +108,20 @@ def _sinabs(unit: Unit) -> Written:
     model, shape = unit.model, unit.model.shape
     if unit.op.has_current:
         raise Cannot(f"a {unit.op.kind}", "sinabs' importer has no synaptic current", "--dialect norse or snntorch")
-    unit.plain(clamp=True)
+    unit.plain(clamp=True, leak=True)
+    unit.starts_at(0.0)
     one, zero = np.ones(shape), np.zeros(shape)
     if not ((unit.beta > 0) & (unit.beta <= 1)).all():
         raise Cannot("a decay outside 0 to 1", "sinabs' decays are exp(-1/tau)")
+    gain = positive_gain(unit)
+    offset = model.leak / gain
     with np.errstate(divide="ignore"):
         tau = np.minimum(-1 / np.log(unit.beta), _FOREVER)
     if not unit.op.is_spiking:
-        unit.plain()
+        unit.plain(leak=True)
         _one_axis(unit, "LI")
-        gain = positive_gain(unit)
-        return Written(LI(tau, one, zero), None if np.all(ratio(gain, 1) == 1) else gain)
+        factor = None if np.all(ratio(gain, 1) == 1) else gain
+        return Written(LI(tau, one, zero), factor, "", offset)
     if model.reset != "multi_subtract" or model.max_spikes not in (None, 2**16):
         raise Cannot(
             "a reset other than by subtraction for each of several spikes a step", "sinabs' importer builds only that",
@@ -122,14 +129,14 @@ def _sinabs(unit: Unit) -> Written:
         )  # fmt: skip
     if model.compare != ">=":
         raise Cannot("a spike test with >", "sinabs tests with >=")
-    thr = np.asarray(ratio(unit.threshold, positive_gain(unit)), np.float32).astype(np.float64)
+    thr = np.asarray(ratio(unit.threshold, gain), np.float32).astype(np.float64)
     if (unit.beta == 1).all() and model.clamp_low is not None and np.allclose(model.clamp_low, -unit.threshold, rtol=1e-9):
-        return Written(IF(one, thr, zero))
+        return Written(IF(one, thr, zero), None, "", offset)
     if model.clamp_low is not None:
         raise Cannot("this lower bound of the membrane", "sinabs' importer bounds an IF at -threshold and a LIF not at all")
     _one_axis(unit, "LIF")
     note = "an IF without a lower bound is written as a LIF whose decay rounds to 1 in float32"
-    return Written(LIF(tau, one, zero, thr, zero), None, note if isinstance(unit.op, IF) else "")
+    return Written(LIF(tau, one, zero, thr, zero), None, note if isinstance(unit.op, IF) else "", offset)
 
 
 def _one_axis(unit: Unit, kind: str) -> None:
@@ -151,17 +158,23 @@ def _norse(unit: Unit) -> Written:
     shape = unit.model.shape
     one, zero = np.ones(shape), np.zeros(shape)
     if (beta == 1).all() and not unit.op.has_current:
-        unit.plain()
-        return Written(IF(one, strictly(ratio(unit.threshold, gain), unit.model.compare, ">"), zero))
+        unit.starts_at(0.0)
+        thr = strictly(ratio(unit.threshold, gain), unit.model.compare, ">")
+        return Written(IF(one, thr, zero), None, "", unit.model.leak / gain)
     if not (beta < 1).all() or (unit.op.has_current and not (unit.alpha < 1).all()):
         raise Cannot("a population of which some leak and some do not", "Norse's importer makes one LIF or one IF of it")
     if unit.op.has_current:
+        unit.starts_at(0.0)
         thr = strictly(ratio(unit.threshold, gain), unit.model.compare, ">")
         op = _cuba(unit, 1e-3, thr, zero)
         return Written(op)
     # Its membrane takes dt/tau of the input and of v_leak.
     thr = strictly(unit.threshold * ratio(1 - beta, gain), unit.model.compare, ">")
-    return Written(LIF(_tau(beta, 1e-3), one, unit.model.leak / gain, thr, zero))
+    offset = unit.model.leak / gain
+    if not np.any(unit.model.v_init):
+        return Written(LIF(_tau(beta, 1e-3), one, zero, thr, zero), None, "", offset)
+    unit.starts_at(unit.model.leak / (1 - beta))  # its membrane starts at v_leak
+    return Written(LIF(_tau(beta, 1e-3), one, offset, thr, zero))
 
 
 # -------------------------------------------------------------------------------------------------------- SpikingJelly
@@ -173,6 +186,7 @@ def _spikingjelly(unit: Unit) -> Written:
     target = unit.hard_reset
     unit.plain(leak=not unit.op.has_current)
     gain = positive_gain(unit)
+    unit.starts_at(target)  # its membrane starts at v_reset
     thr, factor, (rest, leak) = evened(ratio(unit.threshold, gain), target / gain, unit.model.leak / gain)
     decay, rest = uniform("a decay", beta), np.full(thr.shape, uniform("v_reset", rest))
     thr = strictly(thr, unit.model.compare, ">=")
@@ -180,15 +194,14 @@ def _spikingjelly(unit: Unit) -> Written:
         uniform("a synaptic decay", unit.alpha)
         return Written(_cuba(unit, dt, thr, rest), factor)
     if decay == 1:
-        if leak.any():
-            raise Cannot("a constant input of the membrane", "its importer's IF has none", "put it into the bias in front")
-        return Written(IF(np.full(thr.shape, 1 / dt), thr, rest), factor)
+        return Written(IF(np.full(thr.shape, 1 / dt), thr, rest), factor, "", unit.model.leak / gain)
     if not 0 < decay < 1:
         raise Cannot(f"a decay of {decay:g}", "SpikingJelly's LIF takes decays between 0 and 1")
-    if not np.allclose(leak, (1 - decay) * rest, rtol=1e-9, atol=1e-12):
-        raise Cannot("v_leak other than v_reset", "SpikingJelly's LIF decays towards v_reset", "make the two equal")
+    # Its membrane decays towards v_reset: what the leak gives beyond that is a constant input.
+    beyond = leak - (1 - decay) * rest
+    beyond = np.where(np.abs(beyond) <= 1e-12 * np.maximum(np.abs(leak), np.abs(rest)), 0.0, beyond)
     tau = _tau(beta, dt)
-    return Written(LIF(tau, tau / dt, rest, thr, rest), factor)
+    return Written(LIF(tau, tau / dt, rest, thr, rest), factor, "", beyond if factor is None else beyond / factor)
 
 
 _COMMON = frozenset(("Affine", "Linear", "Conv2d", "Flatten", "SumPool2d"))
@@ -211,7 +224,7 @@ LIBRARIES: dict[str, Library] = {
 REFUSED: dict[str, str] = {
     "rockpool": "its importer fails on every LIF (it reads a field that NIR's LIF has not), rounds the time constants of LI to "
     "whole seconds, and takes dt = min(tau/(1 + r)), which is not what its own exporter writes",
-    "spyx": "its importers read the same file differently: up to 0.1 weights are multiplied by dt/tau, later they are not, and "
-    "neither reads r",
+    "spyx": "its older importer (haiku) multiplies weights by dt/tau, its newer one (flax) does not, and neither reads r: one "
+    "file is two networks",
     "lava-dl": "its importer copies no weights: it builds layers of the right sizes with random ones",
 }

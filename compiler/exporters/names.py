@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from spikeport.ir.ops import Op
 
 _TAKEN = (
-    "T_destination add_module append apply bfloat16 buffers call_super_init children clear code compile copy cpu cuda "
-    "delete_all_unused_submodules delete_submodule double dump_patches eval extend extra_repr float forward fromkeys "
+    "T_destination add_module add_submodule append apply bfloat16 buffers call_super_init children clear code compile copy cpu "
+    "cuda delete_all_unused_submodules delete_submodule double dump_patches eval extend extra_repr float forward fromkeys "
     "get get_buffer get_extra_state get_parameter get_submodule graph half insert ipu items keys load_state_dict meta "
     "modules mtia named_buffers named_children named_modules named_parameters parameters pop popitem print_readable "
     "recompile register_backward_hook register_buffer register_forward_hook register_forward_pre_hook "

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from spikeport.compiler.exporters.layers import layer_for
 from spikeport.compiler.exporters.libraries import Library
 from spikeport.compiler.exporters.unit import Cannot, Unit
 from spikeport.compiler.exporters.wiring import Wiring
 from spikeport.ir import Diagnostic, Graph
 from spikeport.ir.diagnostics import UnsupportedError
 from spikeport.ir.network import StepNetwork
-from spikeport.ir.ops import Affine, Conv1d, Conv2d, Linear, Neuron, Op, SumPool2d
+from spikeport.ir.ops import Neuron
 
 
 def rewrite(network: StepNetwork, library: Library) -> tuple[Graph, tuple[Diagnostic, ...]]:
@@ -37,6 +38,10 @@ def rewrite(network: StepNetwork, library: Library) -> tuple[Graph, tuple[Diagno
     def refuse(path: str, cannot: Cannot) -> None:
         refused.setdefault((cannot.what, cannot.why, cannot.remedy), []).append(path)
 
+    def note(path: str, text: str) -> None:
+        if text:
+            notes.append(Diagnostic("E585", path, text, severity="note"))
+
     def attempt(path: str, action: Any, *args: Any) -> Any:
         try:
             return action(*args)
@@ -53,9 +58,15 @@ def rewrite(network: StepNetwork, library: Library) -> tuple[Graph, tuple[Diagno
         refuse(loops[0][0], Cannot("a recurrent layer", "its importer runs a layer over all steps before the next one",
                                    "--dialect norse, snntorch or spikingjelly"))  # fmt: skip
     elif not refused:
-        attempt(loops[0][0] if loops else "", wiring.turn_loops, library.longer_loops)
-    wiring.scales_to_dense()
-    wiring.count_axes_from_the_end()
+        for path, text in attempt(loops[0][0] if loops else "", wiring.turn_loops, library.longer_loops) or ():
+            note(path, text)
+    for path, op in list(wiring.ops.items()):
+        if not isinstance(op, Neuron) and op.kind not in ("Input", "Output"):
+            shape = network.shapes.input[path] if path in network.shapes.input else wiring.shape(wiring.into(path)[0].source)
+            layer = attempt(path, layer_for, library, op, shape)
+            if layer is not None:
+                wiring.ops[path] = layer[0]
+                note(path, layer[1])
     for path, op in list(wiring.ops.items()):
         if isinstance(op, Neuron):
             unit = attempt(path, Unit, op, network.models[path])
@@ -63,14 +74,11 @@ def rewrite(network: StepNetwork, library: Library) -> tuple[Graph, tuple[Diagno
             if written is None:
                 continue
             wiring.ops[path] = written.op
+            if written.offset is not None and np.any(written.offset):
+                attempt(path, wiring.add_to_input, path, written.offset)
             if written.factor is not None:
                 attempt(path, wiring.scale_inputs, path, written.factor)
-            if written.note:
-                notes.append(Diagnostic("E585", path, written.note, severity="note"))
-        elif op.kind not in ("Input", "Output"):
-            attempt(path, _check_stateless, op, library)
-    for path, op in wiring.ops.items():
-        wiring.ops[path] = _dense(op, library)
+            note(path, written.note)
     made: Graph | None = None
     if not refused:
         made = attempt("", lambda: wiring.graph(library.input_name, runs_depth_first=library.runs_depth_first))
@@ -84,22 +92,3 @@ def _refusal(library: Library, what: str, why: str, remedy: str, paths: list[str
     hint = remedy or "--dialect spikeport writes a file that loses nothing"
     facts = {"dialect": library.name, "construct": what, "paths": paths}
     return Diagnostic("E580", paths[0], f"{library.label} cannot take {what}: {why}{needed}", hint, facts)
-
-
-def _check_stateless(op: Op, library: Library) -> None:
-    """Refuse what the importer does not read, or reads as something else."""
-    if op.kind not in library.kinds | {"Linear"}:
-        raise Cannot(f"a {op.kind}", library.missing)
-    if isinstance(op, (Conv1d, Conv2d)) and op.groups != 1:
-        raise Cannot(f"a {op.kind} of {op.groups} groups", "its importer builds convolutions without groups only",
-                     "write the groups as one convolution with zeros")  # fmt: skip
-    if isinstance(op, SumPool2d) and np.any(op.padding):
-        raise Cannot("a SumPool2d with padding", "its importer ignores the padding", "pad in the convolution in front")
-    if isinstance(op, (Linear, Affine)) and op.weight.ndim != 2:
-        raise Cannot(f"dense weights of {op.weight.ndim} axes", "its importer takes two")
-
-
-def _dense(op: Op, library: Library) -> Op:
-    if isinstance(op, Linear) and library.dense == "Affine":
-        return Affine(op.weight, np.zeros(op.weight.shape[0], op.weight.dtype))
-    return op

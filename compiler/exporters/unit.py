@@ -31,11 +31,14 @@ class Written:
         What the inputs of each neuron are multiplied by in front, of the population's shape; None for nothing.
     note : str
         What was done to it, where a reader would wonder.
+    offset : array or None
+        What is added to the input of each neuron in front, before the factor.
     """
 
     op: Op
     factor: Array | None = None
     note: str = ""
+    offset: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,9 @@ class Unit:
     def __post_init__(self) -> None:
         model = self.model
         for what, value, rest in (
-            ("refractory steps", model.refractory_steps, 0), ("an initial membrane", model.v_init, 0),
-            ("an initial current", model.i_init, 0), ("a spike amplitude", model.amplitude, 1),
-            ("a bias at the membrane", model.offset, 0), ("a leak of the synaptic current", model.syn_leak, 0),
-            ("an output delay", np.asarray(model.output_delay), 0),
+            ("refractory steps", model.refractory_steps, 0), ("an initial current", model.i_init, 0),
+            ("a spike amplitude", model.amplitude, 1), ("a bias at the membrane", model.offset, 0),
+            ("a leak of the synaptic current", model.syn_leak, 0), ("an output delay", np.asarray(model.output_delay), 0),
         ):  # fmt: skip
             if value is not None and np.any(value != rest):
                 raise Cannot(what, "NIR has no field for it", "train without it")
@@ -104,6 +106,13 @@ class Unit:
         kind = names.get(model.reset, "a reset by subtraction")
         when = "" if model.reset_when == "after_spike" or model.reset == "none" else f" ({model.reset_when})"
         raise Cannot(f"{kind}{when}", "the importer builds a reset to a value, at once", "train with that")
+
+    def starts_at(self, value: Array | float) -> None:
+        """Refuse an initial membrane other than *value*, where the importer's neurons start."""
+        if not np.allclose(self.model.v_init, value, rtol=1e-6, atol=1e-12):
+            start, theirs = (float(np.ravel(v)[0]) for v in (self.model.v_init, np.broadcast_to(value, self.model.shape)))
+            raise Cannot(f"an initial membrane of {start:g}", f"its neurons start at {theirs:g}",
+                         "let the membrane start there (v_init)")  # fmt: skip
 
     def plain(self, *, clamp: bool = False, leak: bool = False) -> None:
         """Refuse a lower bound, a leak, an input that decays in its own step: what only some importers build."""

@@ -12,7 +12,7 @@ from spikeport.compiler.exporters.order import ordered_names, refuse_joins, runs
 from spikeport.compiler.exporters.unit import Cannot
 from spikeport.ir import Edge, Graph, Node
 from spikeport.ir.network import StepNetwork
-from spikeport.ir.ops import Affine, Array, Flatten, Linear, Op, Scale
+from spikeport.ir.ops import Affine, Array, Conv2d, Linear, Op
 
 
 class Wiring:
@@ -66,7 +66,7 @@ class Wiring:
 
     # ---------------------------------------------------------------------------------------------------------- loops
 
-    def turn_loops(self, longer: bool) -> None:
+    def turn_loops(self, longer: bool) -> list[tuple[str, str]]:
         """Let every loop wait one step in front of its neuron, and its biases act through the layer in front.
 
         The importers add a neuron's recurrent input of the step before, and none at step 0, so that a recurrent bias would
@@ -76,11 +76,21 @@ class Wiring:
         ----------
         longer : bool
             Whether loops of a single dense node get a second one.
+
+        Returns
+        -------
+        list of (str, str)
+            Neurons whose loops look different, and how.
         """
         plan = self.network.schedule
+        before = set(self.ops)
         for group in plan.groups:
             if plan.is_recurrent(group):
                 self._turn(group, longer)
+        text = "its loop passes through a Linear of ones more, without which the importer fails or has no weights; a recurrent "
+        return [
+            (path.removesuffix(".loop"), f"{text}bias acts from step 1 on (bias_at_0=no)") for path in set(self.ops) - before
+        ]
 
     def _turn(self, group: tuple[str, ...], longer: bool) -> None:
         stateful = [p for p in group if self.ops[p].is_stateful]
@@ -145,29 +155,30 @@ class Wiring:
             if not op.is_weighted or len(self.out_of(edge.source)) != 1:
                 why = "the importer takes one, and no layer right in front could take the rest"
                 raise Cannot("thresholds or gains of each neuron its own", why, "put a layer of weights in front")
-            rows = factor if values["weight"].ndim == 2 else factor.reshape(factor.shape[0], -1)[:, 0]
-            if values["weight"].ndim != 2 and not np.allclose(factor.T, rows, rtol=1e-9):
-                raise Cannot("thresholds or gains that differ within a channel", "the importer takes one for all")
-            rows = rows.reshape(-1)
+            rows = _rows(factor, op)
             shaped = {"weight": values["weight"] * rows.reshape(-1, *(1,) * (values["weight"].ndim - 1))}
             if "bias" in values:
                 shaped["bias"] = values["bias"] * rows
             changed[edge.source] = dataclasses.replace(op, **shaped)
         self.ops |= changed
 
-    def scales_to_dense(self) -> None:
-        """Make a Linear of every Scale over one axis."""
-        for path, op in self.ops.items():
-            if isinstance(op, Scale) and len(self.shape(path)) == 1:
-                self.ops[path] = Linear(np.diag(np.broadcast_to(op.scale, self.shape(path))))
+    def add_to_input(self, neuron: str, offset: Array) -> None:
+        """Add *offset* (of its shape) to all that enters *neuron*, in a layer of weights in front."""
+        for edge in self.into(neuron):
+            op = self.ops[edge.source]
+            inside = edge.source in self._loop_of(neuron)
+            if inside or len(self.out_of(edge.source)) != 1 or not isinstance(op, (Linear, Affine, Conv2d)):
+                continue
+            rows = _rows(offset, op) + op.parameters().get("bias", 0.0)
+            self.ops[edge.source] = Affine(op.weight, rows) if isinstance(op, Linear) else dataclasses.replace(op, bias=rows)
+            return
+        raise Cannot("v_leak", "the importer takes 0 only, and no layer right in front could take it as a bias",
+                     "put a layer of weights in front")  # fmt: skip
 
-    def count_axes_from_the_end(self) -> None:
-        """Write the axes of every Flatten from the end: the importers differ in whether they count a batch axis."""
-        for path, op in self.ops.items():
-            if isinstance(op, Flatten):
-                axes = len(self.network.shapes.input[path])
-                start, end = (n if n < 0 else n - axes for n in (op.start_dim, op.end_dim))
-                self.ops[path] = Flatten(start, end)
+    def _loop_of(self, neuron: str) -> tuple[str, ...]:
+        plan = self.network.schedule
+        own = next((g for g in plan.groups if neuron in g and plan.is_recurrent(g)), ())
+        return (*own, f"{neuron}.loop")
 
     def graph(self, input_name: str, *, runs_depth_first: bool = False) -> Graph:
         """Return the graph under names that torch takes, without delays, notes and profile.
@@ -200,3 +211,13 @@ class Wiring:
         nodes = [Node(names[path], op) for path, op in self.ops.items()]
         edges = [Edge(names[e.source], names[path], None, rank) for path in self.ops for rank, e in enumerate(self.into(path))]
         return Graph(tuple(nodes), tuple(edges))
+
+
+def _rows(values: Array, op: Op) -> Array:
+    """Return *values*, of a population's shape, for each output row or channel of the weights in front."""
+    if op.kind in ("Linear", "Affine"):
+        return values
+    rows = values.reshape(values.shape[0], -1)
+    if not np.allclose(rows, rows[:, :1], rtol=1e-9, atol=0):
+        raise Cannot("thresholds, gains or leaks that differ within a channel", "the importer takes one for all")
+    return np.asarray(rows[:, 0])

@@ -122,9 +122,16 @@ def merged(module: Any, length: int) -> tuple[int, int]:
     return samples, length // samples
 
 
+def hidden(module: Any) -> dict[str, str]:
+    """Return the attributes that hold the state of the layer *module*."""
+    names = {"v_mem": "mem", "i_syn": "syn"}
+    return {name: names.get(name, "state") for name in module._buffers}
+
+
 def reset(module: Any) -> None:
-    """Forget the state of *module*."""
-    module.reset_states()
+    """Forget the state of *module*, if it keeps one."""
+    if isinstance(module, sl.StatefulLayer):
+        module.reset_states()
 
 
 def read(module: Any, path: str, shape: Shape) -> NeuronReading:
@@ -243,5 +250,5 @@ def profile(graph: Graph, readings: Mapping[str, NeuronReading]) -> Profile:
 
 LIBRARY = Library(
     "sinabs", owns, refusals, state_arguments, results, input_shape, read, profile,
-    lead=lead, plain=plain, inside=inside, reset=reset, merged=merged,
+    lead=lead, plain=plain, inside=inside, reset=reset, hidden=hidden, merged=merged,
 )  # fmt: skip

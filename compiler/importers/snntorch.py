@@ -41,6 +41,20 @@ DT = 1e-4
 NO_LEAK_STEPS = 2.0**60
 
 KNOWN = (snntorch.Leaky, snntorch.Synaptic, snntorch.RLeaky, snntorch.RSynaptic, snntorch.Lapicque)
+#: What is imported exactly and what is refused, with a remark: README's table, tried row by row in the tests.
+CONSTRUCTS = (
+    ("Leaky, Synaptic, RLeaky, RSynaptic, Lapicque", "exact", ""),
+    ("beta, alpha and threshold: one, or one a neuron or channel", "exact", "learned or not, clamped as the module does"),
+    ("reset_mechanism subtract, zero, none", "exact", "with reset_delay=True and False"),
+    ("recurrence: linear_features, conv2d_channels, V", "exact", ""),
+    ("graded_spikes_factor", "exact", "other than 0"),
+    ("init_hidden, or states handed on", "exact", ""),
+    ("the membrane of a neuron that never resets, as output", "exact", ""),
+    ("inhibition, state_quant", "refused", ""),
+    ("RSynaptic with reset_delay=False", "refused", "broken in snnTorch 1.0.0"),
+    ("a spike_grad that gives other values than 0 and 1", "refused", ""),
+    ("Alpha, SLSTM, SConv2dLSTM, LeakyParallel and all others", "refused", ""),
+)
 _STATES = {"Leaky": ("mem",), "Lapicque": ("mem",), "Synaptic": ("syn", "mem"), "RLeaky": ("spk", "mem"),
            "RSynaptic": ("spk", "syn", "mem")}  # fmt: skip
 
@@ -65,6 +79,17 @@ def results(module: Any) -> tuple[str, ...]:
     if module.init_hidden and not module.output:
         return ("spikes",)
     return ("spikes", *(s for s in _STATES[_kind(module)] if s != "spk"))
+
+
+def hidden(module: Any) -> dict[str, str]:
+    """Return the attributes that hold the state of *module*; an empty tensor before the first step."""
+    return {name: "spikes" if name == "spk" else name for name in _STATES.get(_kind(module), ())}
+
+
+def reset(module: Any) -> None:
+    """Forget the state of *module*."""
+    for name in hidden(module):
+        setattr(module, name, torch.zeros(0))
 
 
 def input_shape(module: Any) -> Shape | None:
@@ -246,4 +271,4 @@ def _resolved(base: Profile, graph: Graph, path: str, loops: set[str], reset: st
     return "next_step_drop_input" if op.has_current or path in loops else "next_step_keep_input"
 
 
-LIBRARY = Library("snntorch", owns, refusals, state_arguments, results, input_shape, read, profile)
+LIBRARY = Library("snntorch", owns, refusals, state_arguments, results, input_shape, read, profile, reset=reset, hidden=hidden)

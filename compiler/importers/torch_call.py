@@ -11,7 +11,7 @@ import numpy as np
 
 from spikeport.compiler.importers.torch_expr import Call, Product, Size
 from spikeport.compiler.importers.torch_layers import average, flatten
-from spikeport.compiler.importers.torch_library import MERGED, STEP, Lead, refusal
+from spikeport.compiler.importers.torch_library import BATCH_FIRST, MERGED, MERGED_BY_TIME, STEP, TIME_FIRST, Lead, refusal
 from spikeport.ir.ops import Op, Scale, Shape
 
 
@@ -26,7 +26,9 @@ class Sized:
         return f"({', '.join(map(str, (*(_WORDS.get(a, a) for a in self.lead), *self.shape)))})"
 
 
-_WORDS = {"all": "batch*time"}
+_WORDS = {"all": "batch*time", "all by time": "time*batch"}
+#: What the two axes become when they are merged.
+MERGERS: dict[Lead, Lead] = {("batch", "time"): MERGED, ("time", "batch"): MERGED_BY_TIME}
 
 #: The axes of a signal that a length was taken from.
 Lookup = Callable[[Any], Sized | None]
@@ -68,6 +70,13 @@ def call(expr: Call, args: list[Sized], look: Lookup) -> tuple[Op | None, Sized]
         if "time" not in x.lead:
             raise wrong_lead("", "a wrapper that takes the steps apart", x, ("time", "batch"))
         return None, Sized(STEP, x.shape)
+    if expr.kind == "at":
+        axis = expr.options[1]
+        if len(x.lead) != 2 or x.lead[axis] != "time":
+            raise wrong_lead(
+                "", f"an index along axis {axis}, which takes a step,", x, TIME_FIRST if axis == 0 else BATCH_FIRST
+            )
+        return None, Sized(STEP, x.shape)
     if expr.kind == "sequence":
         return None, Sized(tuple(expr.options), x.shape)
     if expr.kind in ("permute", "transpose"):
@@ -103,10 +112,17 @@ def _scale(expr: Call, x: Sized) -> Op:
     return Scale(factor.astype(np.float64) if factor.dtype.kind in "iub" else factor)
 
 
+def merged(x: Sized) -> Lead:
+    """Return the lead of *x* with its two axes merged."""
+    if x.lead not in MERGERS:
+        raise wrong_lead("", "a merger of batch and time", x, ("batch", "time"))
+    return MERGERS[x.lead]
+
+
 def _flatten(start: int, end: int, x: Sized) -> tuple[Op | None, Sized]:
     rank, lead = len(x.lead) + len(x.shape), len(x.lead)
     if lead == 2 and start % rank == 0 and end % rank == 1:
-        return None, Sized(MERGED, x.shape)
+        return None, Sized(merged(x), x.shape)
     return flatten_behind(start, end, "", x)
 
 
@@ -180,8 +196,9 @@ def _lengths(item: Any, look: Lookup) -> list[Any]:
         number = math.prod(numbers)
         if not words:
             return [number]
-        merged = "all" if sorted(words) == ["batch", "time"] else words[0] if len(words) == 1 else "?"
-        return [merged if number == 1 else "?"]
+        # The product of both lengths says nothing of their order.
+        both = "both" if sorted(words) == ["batch", "time"] else words[0] if len(words) == 1 else "?"
+        return [both if number == 1 else "?"]
     if not isinstance(item, Size):
         return [item]
     of = look(item.of)
@@ -200,10 +217,10 @@ def _unflattened(expr: Call, x: Sized, look: Lookup) -> Sized:
     items = [sizes] if isinstance(sizes, Size) else sizes
     found = [p for item in items for p in _lengths(item, look)]
     words = [p for p in found if isinstance(p, str)]
-    if dim == 0 and x.lead == MERGED and len(found) == 2:
+    if dim == 0 and len(found) == 2:
         other = {"batch": "time", "time": "batch"}
         pair = tuple(p if isinstance(p, str) else other.get(words[0], "?") if words else "?" for p in found)
-        if sorted(pair) == ["batch", "time"]:
+        if MERGERS.get(pair) == x.lead:
             return Sized(pair, x.shape)
     raise refusal(
         "E023", "", f"unflatten({dim}, {tuple(found)}) of {x}: only batch*time is taken apart, into lengths of a tensor",
@@ -214,11 +231,8 @@ def _unflattened(expr: Call, x: Sized, look: Lookup) -> Sized:
 def _view(expr: Call, x: Sized, look: Lookup) -> tuple[Op | None, Sized]:
     sizes = [p for item in expr.options for p in _lengths(item, look)]
     whole = math.prod(x.shape)
-    for lead in dict.fromkeys((x.lead, MERGED, ("time", "batch"), ("batch", "time"))):
-        if len(lead) != len(x.lead) and {len(lead), len(x.lead)} != {1, 2}:
-            continue
-        if (lead != x.lead and x.lead == STEP) or (len(lead) == len(x.lead) and lead != x.lead):
-            continue
+    split = [two for two, one in MERGERS.items() if one == x.lead]
+    for lead in (x.lead, *([MERGERS[x.lead]] if x.lead in MERGERS else []), *split):
         rest = _filled(sizes, lead, whole)
         if rest == x.shape:
             return None, Sized(lead, x.shape)
@@ -238,7 +252,8 @@ def _filled(sizes: list[Any], lead: Lead, whole: int) -> Shape | None:
         return None
     named = [f for f in front if f != -1]
     # One length may be left open; a lead of two axes must name one of them at least.
-    if any(f != w for f, w in zip(front, lead, strict=True) if f != -1) or len(front) - len(named) + rest.count(-1) > 1:
+    is_other = any(f != w and not (f == "both" and w.startswith("all")) for f, w in zip(front, lead, strict=True) if f != -1)
+    if is_other or len(front) - len(named) + rest.count(-1) > 1:
         return None
     if -1 in front and len(lead) == 1 and rest.count(-1):
         return None

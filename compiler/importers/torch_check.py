@@ -12,43 +12,45 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from spikeport.compiler.importers.torch_build import Builder
+from spikeport.compiler.importers.torch_divergence import compared
 from spikeport.compiler.importers.torch_expr import Call
-from spikeport.compiler.importers.torch_library import Lead, library_of, refusal
+from spikeport.compiler.importers.torch_library import Lead, home_of, library_of, refusal
 from spikeport.compiler.importers.torch_step import Step
-from spikeport.ir.diagnostics import Diagnostic, ImportModelError
-from spikeport.ir.dynamics import NeuronModel
+from spikeport.ir.diagnostics import Diagnostic
 from spikeport.ir.graph import Graph
-from spikeport.ir.network import StepNetwork, build_network
+from spikeport.ir.network import build_network
 from spikeport.ir.ops import Array
-from spikeport.ir.reference import run_reference, tested_membrane
-from spikeport.ir.trace import Recording, Trace
+from spikeport.ir.reference import run_reference
+from spikeport.ir.trace import Recording
 
 #: Steps for which a sample of one step is held.
 HELD_STEPS = 32
-#: Share of the magnitudes at a threshold within which a double-precision membrane is on it.
-TIE = 1e-12
 
 
 def check_sample(
-    twin: Any, graph: Graph, step: Step, lead: Lead, sample: Any, time_axis: int | None
-) -> tuple[Diagnostic, ...]:  # fmt: skip
+    root: Any, twin: Any, graph: Graph, built: Builder, sample: Any, time_axis: int | None
+) -> tuple[Diagnostic, ...]:
     """Run *twin* and *graph* on *sample*; return a warning where they differ in ties only.
+
+    Where the module is in single precision, a note tells whether it gives other spikes in it than in double precision.
 
     Parameters
     ----------
+    root : torch.nn.Module
+        The module itself; it is left as it was.
     twin : torch.nn.Module
-        A copy of the module that :func:`double_twin` made; it is run, and hooks are put on it.
+        A copy of the module that :func:`twin_of` made; it is run, and hooks are put on it.
     graph : Graph
         Its import.
-    step : Step
+    built : Builder
         How the forward was read.
-    lead : tuple of str
-        What the forward takes in front of an input's shape.
     sample : array or tensor, or dict of them by argument
         What the forward takes; for one step, the same input is held for ``HELD_STEPS`` steps.
     time_axis : int or None
@@ -59,17 +61,43 @@ def check_sample(
     ImportModelError
         E033 where the module cannot run on the sample, E034 with the first divergence.
     """
+    step = built.step
     given = sample if isinstance(sample, Mapping) else {s.name: sample for s in step.inputs}
-    values = {name: torch.as_tensor(np.asarray(_plain(value))).double() for name, value in given.items()}
-    run = _Run(twin, step, lead)
-    run.advance(values, time_axis)
+    values = {name: torch.as_tensor(np.asarray(_plain(value))) for name, value in given.items()}
+    run = _Run(twin, step, built.axes.lead, built.axes.membranes)
+    run.advance({n: v.double() for n, v in values.items()}, time_axis)
     inputs = {_input_node(graph, step, name): x for name, x in run.inputs.items()}
     network = build_network(graph, graph.profile) if graph.profile is not None else None
     if network is None:
         return ()  # no neuron: nothing that a step could change
-    recorded = tuple(p for p in step.neurons if p in graph)
+    recorded = tuple(p for p in network.schedule.order if p in step.neurons)
     trace = run_reference(network, inputs, Recording(paths=recorded))
-    return _compared(network, inputs, trace, {p: run.output(p) for p in recorded})
+    theirs = {p: run.output(p) for p in recorded}
+    found = compared(network, inputs, trace, theirs)
+    kinds = {t.dtype for t in root.parameters() if t.is_floating_point()}
+    if found or kinds != {torch.float32}:
+        return found
+    single = _Run(twin_of(root, step, torch.float32), step, built.axes.lead, built.axes.membranes, torch.float32)
+    single.advance({n: v.float() for n, v in values.items()}, time_axis)
+    spiking = {p: x for p, x in theirs.items() if network.models[p].threshold is not None}
+    return _in_single(spiking, {p: single.output(p) for p in spiking})
+
+
+def _in_single(double: Mapping[str, Array], single: Mapping[str, Array]) -> tuple[Diagnostic, ...]:
+    """Return a note on where a module spikes otherwise in single precision than in double."""
+    differing = {p: double[p] != single[p] for p in double}
+    count = sum(int(np.count_nonzero(d)) for d in differing.values())
+    if not count:
+        return ()
+    first = min(((int(np.argwhere(d)[:, 1].min()), n, p) for n, (p, d) in enumerate(differing.items()) if d.any()))
+    return (
+        Diagnostic(
+            "E038", first[2], f"in its own single precision the module gives {count:,} spikes otherwise than in double, first "
+            f"here in step {first[0]}: sums fall on either side of a threshold", "run with --arith float32 to follow it "
+            "more closely; a run in double precision, the default, is the same as the module's after .double()",
+            {"differing": count, "step": first[0]}, "note",
+        ),
+    )  # fmt: skip
 
 
 def _plain(value: Any) -> Any:
@@ -85,8 +113,8 @@ def _input_node(graph: Graph, step: Step, name: str) -> str:
     return path if path in graph.inputs else f"{path}_in"
 
 
-def double_twin(root: Any, step: Step) -> Any:
-    """Return a copy of *root* in double precision and eval mode, its neurons at rest.
+def twin_of(root: Any, step: Step, dtype: Any = torch.float64) -> Any:
+    """Return a copy of *root* in double precision (or *dtype*) and eval mode, its neurons at rest.
 
     Decays that a module computes in every call are other numbers in double precision: the twin is to be imported anew, and
     its own import compared with it.
@@ -102,15 +130,14 @@ def double_twin(root: Any, step: Step) -> Any:
     for module in own:
         memo[id(module)].__dict__.update(copy.deepcopy(module.__dict__, memo))
     net = copy.deepcopy(root, memo).eval()
-    for path in step.neurons:
-        neuron = net.get_submodule(path)
-        library = library_of(neuron)
-        if library is not None:
-            library.reset(neuron)
-    for module in net.double().modules():
+    for path, module in net.named_modules():
+        library = home_of(module)
+        if library is not None and (path in step.neurons or library.inside(module) is not None):
+            library.reset(module)
+    for module in net.to(dtype).modules():
         for name, value in module.__dict__.items():
             if isinstance(value, torch.Tensor) and value.is_floating_point():
-                module.__dict__[name] = value.double()  # a weight that was given as a plain tensor
+                module.__dict__[name] = value.to(dtype)  # a weight that was given as a plain tensor
     return net
 
 
@@ -133,6 +160,8 @@ class _Run:
     net: Any
     step: Step
     lead: Lead
+    membranes: frozenset[str]
+    dtype: Any = torch.float64
     inputs: dict[str, Array] = field(default_factory=dict)
     given: dict[str, list[Any]] = field(default_factory=dict)
 
@@ -142,12 +171,17 @@ class _Run:
         for layer in self.net.modules():
             if not any(True for _ in layer.children()) or library_of(layer) is not None:
                 # Surrogates and fresh states are float32 in some libraries, whatever the module is.
-                layer.register_forward_pre_hook(_as_double)
+                layer.register_forward_pre_hook(partial(_cast, self.dtype))
 
     def _watch(self, path: str) -> Any:
+        library = library_of(self.net.get_submodule(path))
+        names = () if library is None else library.results(self.net.get_submodule(path))
+        # A neuron that an integrator stands for gives spikes first; an integrator of the library gives its membrane.
+        place = names.index("mem") if path in self.membranes and "mem" in names else 0
+
         def hook(module: Any, args: Any, result: Any) -> None:
-            first = result[0] if isinstance(result, (tuple, list)) else result
-            self.given.setdefault(path, []).append(first.detach().double().numpy().copy())
+            value = result[place] if isinstance(result, (tuple, list)) else result
+            self.given.setdefault(path, []).append(value.detach().double().numpy().copy())
 
         return hook
 
@@ -155,6 +189,11 @@ class _Run:
         """Run the module over all steps."""
         sliced = {s.name: s.axis for s in self.step.inputs for s in self.step.slices(s.name) if s.index is not None}
         by_step = self.lead == ("batch",) and not sliced and self.step.steps == 1 and not self._holds()
+        if time_axis is not None and not by_step:
+            raise refusal(
+                "E033", "", f"time_axis={time_axis} is for a forward of one step, and this one takes all steps",
+                "leave it out: the sample is what the forward takes",
+            )  # fmt: skip
         with torch.no_grad():
             if not by_step:
                 self._call(dict(values))
@@ -248,10 +287,10 @@ def _with_none(held: Any, keys: list[str]) -> Any:
     return {**(held or {}), keys[0]: _with_none((held or {}).get(keys[0]), keys[1:])}
 
 
-def _as_double(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+def _cast(dtype: Any, module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     def cast(value: Any) -> Any:
         if isinstance(value, torch.Tensor) and value.is_floating_point():
-            return value.double()
+            return value.to(dtype)
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return type(value)(*map(cast, value))
         return value
@@ -289,57 +328,3 @@ def _dig(expr: Any, keys: tuple[str, ...]) -> Any:
         else:
             return None
     return expr
-
-
-def _compared(
-    network: StepNetwork, inputs: Mapping[str, Array], trace: Trace, theirs: Mapping[str, Array]
-) -> tuple[Diagnostic, ...]:
-    """Return a warning for ties, raise the first divergence that is none."""
-    found: dict[int, tuple[int, int, str]] = {}
-    outputs: dict[str, Array] = {}
-    for order, path in enumerate(p for p in network.schedule.order if p in theirs):
-        outputs[path], differs = _differing(network.models[path], path, trace, theirs[path])
-        for sample, step in np.argwhere(differs.reshape(*differs.shape[:2], -1).any(axis=2)).tolist():
-            found[sample] = min(found.get(sample, (step, order, path)), (step, order, path))
-    ties = []
-    for sample, (step, _, path) in sorted(found.items()):
-        finding, is_tie = _judged(network, inputs, path, sample, step, outputs[path], theirs[path])
-        if not is_tie:
-            raise ImportModelError(finding)
-        ties.append(finding)
-    return tuple(ties[:1])
-
-
-def _differing(model: NeuronModel, path: str, trace: Trace, given: Array) -> tuple[Array, Array]:
-    """Return what the import gave, and where it is not what the module gave."""
-    if model.threshold is None:
-        own = trace.out[path]
-        return own, np.abs(own - given) > 1e-9 * np.maximum(1.0, np.abs(given).max(initial=0.0))
-    own = trace.spikes[path] * (1.0 if model.amplitude is None else model.amplitude)
-    return own, np.abs(own - given) > 1e-5 * np.abs(own) + 1e-9
-
-
-def _judged(
-    network: StepNetwork, inputs: Mapping[str, Array], path: str, sample: int, step: int, own: Array, given: Array
-) -> tuple[Diagnostic, bool]:
-    """Return the finding on the first divergence of a sample, and whether it is a tie."""
-    where = tuple(np.argwhere(own[sample, step] != given[sample, step])[0].tolist())
-    index = (sample, step, *where)
-    model, node = network.models[path], network.graph[path]
-    text = (
-        f"this {node.notes.get('origin', node.op.kind)} and its import part in step {step} of sample {sample}, neuron {where}: "
-        f"the module gives {given[index]:g}, the import {own[index]:g}"
-    )
-    facts: dict[str, Any] = {"step": step, "sample": sample, "neuron": list(where)}
-    if model.threshold is not None:
-        membrane = float(tested_membrane(network, inputs, path, step)[(sample, *where)])
-        threshold = float(model.threshold[where])
-        facts |= {"membrane": membrane, "threshold": threshold}
-        text += f" (membrane {membrane!r}, threshold {threshold!r})"
-        # With several spikes a step, every multiple of the threshold is one.
-        times = np.rint(membrane / threshold) if model.reset == "multi_subtract" and threshold else 1.0
-        if abs(membrane - times * threshold) <= TIE * max(abs(membrane), abs(threshold)) and times:
-            hint = "both are right within rounding; inputs on a grid that meets the threshold exactly are such a case"
-            return Diagnostic("E035", path, f"{text}: a tie, the membrane is on the threshold", hint, facts, "warning"), True
-    hint = "report this with the module: an import must give the same spikes"
-    return Diagnostic("E034", path, text, hint, facts), False

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx
 
-from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Kept, Part, Product, Size, Stack, Zero
+from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Kept, Layer, Part, Product, Size, Stack, Zero
 from spikeport.compiler.importers.torch_kept import reads_kept
 from spikeport.compiler.importers.torch_library import refusal, to_numpy
 from spikeport.compiler.importers.torch_live import function_name, place
@@ -16,9 +17,11 @@ from spikeport.ir.diagnostics import did_you_mean
 
 #: Return their first argument as it is, in eval mode.
 _SAME = frozenset((
-    "dropout", "dropout1d", "dropout2d", "alpha_dropout", "contiguous", "detach", "clone", "to", "float", "double", "cpu",
+    "contiguous", "detach", "clone", "to", "float", "double", "cpu",
     "cuda", "requires_grad_", "type_as",
 ))  # fmt: skip
+#: Pass their first argument on unless they are told that this is training.
+_DRAWS = frozenset(("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"))
 #: Attributes of a tensor that its zeros may be made with.
 _KIND = frozenset(("device", "dtype", "layout"))
 #: Fields of a neuron's whole state, and what they are.
@@ -34,7 +37,7 @@ def _scale(signal: Any, factor: Any) -> Expr:
         signal, factor = factor, signal
     if not isinstance(signal, Expr) or not isinstance(factor, (int, float, torch.Tensor)):
         raise TypeError("a product of two signals is no weighted sum")
-    array = to_numpy(factor)
+    array = to_numpy(factor) if isinstance(factor, torch.Tensor) else np.asarray(factor, np.float64)
     return Call("scale", (array.dtype.str, array.shape, array.tobytes()), (signal,))
 
 
@@ -86,6 +89,10 @@ def _permute(x: Any, *dims: Any) -> Expr:
 
 def _transpose(x: Any, dim0: int, dim1: int) -> Expr:
     return Call("transpose", (dim0, dim1), (x,))
+
+
+def _unbind(x: Any, dim: int = 0) -> Expr:
+    return Call("unbind", (dim,), (x,))
 
 
 def _unsqueeze(x: Any, dim: int) -> Expr:
@@ -148,13 +155,16 @@ def _pool(
 
 
 def _cat(tensors: Any, dim: int = 0) -> Expr:
-    return Call("cat", (dim,), tuple(tensors))
+    parts = tuple(tensors)
+    if dim in (0, 1) and all(isinstance(p, Call) and p.kind == "unsqueeze" and p.options == (dim,) for p in parts):
+        return Stack(tuple(p.args[0] for p in parts if isinstance(p, Call)), dim)  # every step with a time axis of 1
+    return Call("cat", (dim,), parts)
 
 
 def _stack(tensors: Any, dim: int = 0) -> Expr:
-    if dim != 0:
-        raise TypeError(f"steps are stacked along axis {dim}, not 0")
-    return Stack(tuple(tensors))
+    if dim not in (0, 1):
+        raise TypeError(f"steps are stacked along axis {dim}, not 0 or 1")
+    return Stack(tuple(tensors), dim)
 
 
 def _zeros(*args: Any, **kwargs: Any) -> Expr:
@@ -164,6 +174,8 @@ def _zeros(*args: Any, **kwargs: Any) -> Expr:
 def _getitem(value: Any, key: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return value[key]
+    if isinstance(value, Size) and isinstance(key, int) and not isinstance(value.axis, int):
+        return Size(value.of, key + ((value.axis[0] or 0) if value.axis is not None else 0))
     if isinstance(value, In) and value.index is None:
         # Time slices: x[step] and x[:, step].
         if isinstance(key, int):
@@ -173,6 +185,15 @@ def _getitem(value: Any, key: Any) -> Any:
             return In(value.name, key[numbers[0]], numbers[0])
     if isinstance(value, (In, Part)) and isinstance(key, (int, str)):
         return Part(value, key)
+    if isinstance(value, Call) and value.kind == "unbind":
+        return Call("at", (key, value.options[0]), value.args) if isinstance(key, int) else None
+    if isinstance(value, (Call, Layer)):
+        # A step of what was computed for all steps at once.
+        if isinstance(key, int):
+            return Call("at", (key, 0), (value,))
+        numbers = [axis for axis, k in enumerate(key) if isinstance(k, int)] if isinstance(key, tuple) else []
+        if numbers in ([0], [1]) and all(k is Ellipsis or k == slice(None) for k in key if not isinstance(k, int)):
+            return Call("at", (key[numbers[0]], numbers[0]), (value,))
     if isinstance(value, dict):
         return value[key]
     raise TypeError("a part of a signal is taken by index")
@@ -190,8 +211,15 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "getattr": _attribute, "max_pool2d": _max_pool, "unflatten": _unflatten, "permute": _permute, "transpose": _transpose,
     "unsqueeze": _unsqueeze, "repeat": _repeated("repeat"), "expand": _repeated("expand"), "mean": _over_time("mean"),
     "sum": _over_time("sum"), "swapaxes": _transpose, "swapdims": _transpose, "one_step_of": _one_step,
-    "all_steps_of": _all_steps, "relu": _relu,
+    "all_steps_of": _all_steps, "relu": _relu, "unbind": _unbind,
 }  # fmt: skip
+
+
+def _is_whole_result(item: Any) -> bool:
+    """Whether *item* is all that one call of a neuron returns."""
+    if not (isinstance(item, tuple) and len(item) > 1 and all(isinstance(i, Fired) for i in item)):
+        return False
+    return len({(i.path, i.step) for i in item}) == 1 and len({i.role for i in item}) == len(item)
 
 
 def function(node: fx.Node, args: list[Any], kwargs: dict[str, Any], root: Any) -> Any:
@@ -213,6 +241,15 @@ def function(node: fx.Node, args: list[Any], kwargs: dict[str, Any], root: Any) 
         if all(dtype in (torch.float32, torch.float64) for dtype in cast):
             return args[0]
     path, what = place(node, root)
+    if name in _DRAWS and args and isinstance(args[0], Expr):
+        share = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
+        is_on = args[2] if len(args) > 2 else kwargs.get("training", True)
+        if is_on and share:
+            raise refusal(
+                "E023", path, f"{what} draws at random: {name} with training=True, its default",
+                "write training=self.training, or use nn.Dropout", function=name,
+            )  # fmt: skip
+        return args[0]
     if name not in FUNCTIONS:
         raise refusal(
             "E023", path, f"{what} calls {name}, which a spiking graph cannot say{did_you_mean(name, FUNCTIONS)}",
@@ -221,7 +258,7 @@ def function(node: fx.Node, args: list[Any], kwargs: dict[str, Any], root: Any) 
         )  # fmt: skip
     if name != "getitem":
         for item in (*args, *(a for arg in args if isinstance(arg, list) for a in arg)):
-            if isinstance(item, tuple) and item and isinstance(item[0], Fired):
+            if _is_whole_result(item):
                 raise refusal(
                     "E026", item[0].path, f"{name} in {what} is given all that this neuron returns, not its spikes alone",
                     "take its first result, or set init_hidden=True",

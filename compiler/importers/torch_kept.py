@@ -34,9 +34,9 @@ class Keeper:
     steps: int
 
     def check_start(
-        self, starts: Mapping[str, Expr], first_outputs: Sequence[Expr], neurons: Mapping[str, Expr], outputs: Sequence[Expr]
+        self, step: int, starts: Mapping[str, Expr], given: Sequence[Expr], neurons: Mapping[str, Expr], outputs: Sequence[Expr]
     ) -> None:
-        """Refuse a forward whose first call is not like the later ones with zeros for what they find.
+        """Refuse a forward whose call number *step* is not like the later ones with zeros for what lies before the start.
 
         Raises
         ------
@@ -44,25 +44,35 @@ class Keeper:
             E031.
         """
         for path, expr in neurons.items():
-            if path not in starts or self._start(starts[path]) != self._start(expr):
+            if path not in starts or self._start(starts[path], step) != self._start(expr, step):
                 raise _uneven(path, f"what enters this {class_name(self.root.get_submodule(path))}", list(self.written))
         # States are among the outputs of a forward as well; those come and go with what the caller hands in.
-        given = {e for e in map(self._start, first_outputs) if not isinstance(e, Zero)}
+        found = {e for e in (self._start(g, step) for g in given) if not isinstance(e, Zero)}
         for expr in outputs:
-            start = self._start(expr)
-            if not isinstance(start, Zero) and start not in given:
+            start = self._start(expr, step)
+            if not isinstance(start, Zero) and start not in found:
                 raise _uneven("", "what the forward returns", list(self.written))
 
-    def _start(self, expr: Expr) -> Expr:
-        """Return *expr* at step 0, where whatever is late is zero."""
-        if isinstance(expr, (Late, Kept)) or (isinstance(expr, Fired) and expr.step > 0):
+    def _start(self, expr: Expr, step: int, done: dict[tuple[int, int], Expr] | None = None) -> Expr:
+        """Return *expr* in call number *step*, where what is from before the start is zero; *done* holds what was already."""
+        done = {} if done is None else done
+        place = (id(expr), step)
+        if place not in done:
+            done[place] = self._started(expr, step, done)
+        return done[place]
+
+    def _started(self, expr: Expr, step: int, done: dict[tuple[int, int], Expr]) -> Expr:
+        if isinstance(expr, (Late, Fired)) and (expr.steps if isinstance(expr, Late) else expr.step) > step:
             return Zero()
+        if isinstance(expr, Late):
+            arg = self._start(expr.arg, step - expr.steps, done)
+            return arg if isinstance(arg, Zero) else Late(arg, expr.steps)
         if isinstance(expr, Layer):
-            arg = self._start(expr.arg)
+            arg = self._start(expr.arg, step, done)
             has_bias = getattr(self.root.get_submodule(expr.path), "bias", None) is not None
             return Zero() if isinstance(arg, Zero) and not has_bias else Layer(expr.path, arg)
         if isinstance(expr, Call):
-            args = tuple(self._start(a) for a in expr.args)
+            args = tuple(self._start(a, step, done) for a in expr.args)
             if all(isinstance(a, Zero) for a in args):
                 return Zero()
             if expr.kind == "add":
@@ -81,7 +91,9 @@ def _uneven(path: str, what: str, names: list[str]) -> Exception:
     )  # fmt: skip
 
 
-def resolved(expr: Expr, keeper: Keeper, path: str, open_names: tuple[str, ...] = ()) -> Expr:
+def resolved(
+    expr: Expr, keeper: Keeper, path: str, open_names: tuple[str, ...] = (), done: dict[int, Expr] | None = None
+) -> Expr:
     """Return *expr* with what an earlier call left as signals of the step before.
 
     Parameters
@@ -92,12 +104,21 @@ def resolved(expr: Expr, keeper: Keeper, path: str, open_names: tuple[str, ...] 
         What was kept.
     open_names : tuple of str
         Names that are being resolved.
+    done : dict
+        What was resolved already, by identity.
 
     Raises
     ------
     ImportModelError
         E031 for a value that depends on itself, for one that is no signal, and in a loop over time.
     """
+    done = {} if done is None else done
+    if id(expr) not in done:
+        done[id(expr)] = _resolved(expr, keeper, path, open_names, done)
+    return done[id(expr)]
+
+
+def _resolved(expr: Expr, keeper: Keeper, path: str, open_names: tuple[str, ...], done: dict[int, Expr]) -> Expr:
     if isinstance(expr, Kept):
         value = keeper.written.get(expr.name)
         what = f"this {class_name(keeper.root.get_submodule(path))}" if path else "what the forward returns"
@@ -105,11 +126,11 @@ def resolved(expr: Expr, keeper: Keeper, path: str, open_names: tuple[str, ...] 
             raise reads_kept(expr, path, what)
         return late(relative(resolved(value, keeper, path, (*open_names, expr.name)), 0))
     if isinstance(expr, Layer):
-        return Layer(expr.path, resolved(expr.arg, keeper, path, open_names))
+        return Layer(expr.path, resolved(expr.arg, keeper, path, open_names, done))
     if isinstance(expr, Late):
-        return late(resolved(expr.arg, keeper, path, open_names), expr.steps)
+        return late(resolved(expr.arg, keeper, path, open_names, done), expr.steps)
     if isinstance(expr, Call):
-        return Call(expr.kind, expr.options, tuple(resolved(a, keeper, path, open_names) for a in expr.args))
+        return Call(expr.kind, expr.options, tuple(resolved(a, keeper, path, open_names, done) for a in expr.args))
     return expr
 
 

@@ -25,6 +25,28 @@ Built = tuple[Op | None, Shape]
 CONNECTIONS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 MAX_POOLS = (nn.MaxPool2d,)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+#: What is imported exactly and what is refused, with a remark: README's table, tried row by row in the tests.
+CONSTRUCTS = (
+    ("Linear, Conv1d, Conv2d", "exact", "bias, stride, padding, groups, dilation"),
+    ("BatchNorm1d, BatchNorm2d", "exact", "in eval mode; folded, to a rounding"),
+    ("AvgPool2d, AdaptiveAvgPool2d", "exact", "whole windows of one size"),
+    ("MaxPool2d", "exact", "over spikes of 0 or 1"),
+    ("Flatten, Dropout, Identity", "exact", ""),
+    ("functions: +, -, a constant factor, cat, flatten, view, pools, relu of spikes", "exact", ""),
+    ("residual, branching, joining and recurrent topologies", "exact", ""),
+    ("several inputs and outputs", "exact", ""),
+    ("a forward of one step, its states in arguments, tuples, lists, dicts or NamedTuples", "exact", ""),
+    ("a loop over time, or whole sequences from layer to layer", "exact", ""),
+    ("a signal kept in the module for the next step", "exact", ""),
+    ("a sum or mean over all steps at the end", "exact", "the graph gives every step"),
+    ("MaxPool2d over other values", "refused", ""),
+    ("windows that hang over the edge, other padding_mode than zeros", "refused", ""),
+    ("BatchNorm in training mode", "refused", ""),
+    ("Conv3d, ConvTranspose, LayerNorm, Softmax, attention, LSTM and all other layers", "refused", ""),
+    ("a product of two signals, an added constant, an if on data", "refused", ""),
+    ("a neuron called twice in a step", "refused", ""),
+    ("neurons of several libraries in one module", "refused", ""),
+)
 #: Widest population for which a BatchNorm that cannot be folded becomes a diagonal matrix.
 MAX_DIAGONAL = 4096
 
@@ -260,6 +282,19 @@ LAYERS: dict[type, Callable[[Any, str, Shape], Built]] = {
 #: Layers that act on each value, or on the last axis, whatever stands in front.
 ANY_LEAD = frozenset((nn.Linear, nn.Identity, nn.Dropout, nn.AlphaDropout))
 
+_OWN_STEPS = ("forward", "_conv_forward", "__call__")
+
+
+def layer_class(module: Any) -> type | None:
+    """Return the class of ours that *module* is, or derives from without another forward; None where there is none."""
+    base = next((cls for cls in type(module).__mro__ if cls in LAYERS), None)
+    if isinstance(module, nn.modules.lazy.LazyModuleMixin):
+        return None  # it has no weights yet
+    if base is None or any(getattr(type(module), n, None) is not getattr(base, n, None) for n in _OWN_STEPS):
+        return None
+    return base
+
+
 _WAYS_OUT = {
     "MaxPool": "use MaxPool2d right behind a neuron, or AvgPool2d",
     "ReLU": "put a spiking neuron in its place",
@@ -274,7 +309,7 @@ def layer_refusals(module: Any, path: str) -> list[Diagnostic]:
     """Return why the plain layer *module* cannot be imported; empty where it can."""
     name = class_name(module)
     facts = {"class": name}
-    if type(module) not in LAYERS:
+    if layer_class(module) is None:
         hint = next((h for word, h in _WAYS_OUT.items() if word in type(module).__name__), "")
         known = ", ".join(sorted(c.__name__ for c in LAYERS))
         return [Diagnostic("E020", path, f"{name} has no counterpart in a spiking graph", hint or f"known: {known}", facts)]

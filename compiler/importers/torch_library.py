@@ -29,10 +29,12 @@ HOMES = {
     "spikingjelly": "spikeport.compiler.importers.spikingjelly",
 }
 
-#: Axes in front of a layer's own: names out of ``batch``, ``time`` and ``all`` (batch and time merged).
+#: Axes in front of a layer's own: names out of ``batch``, ``time``, ``all`` (batch and time merged, all steps of the first
+#: sample first) and ``all by time`` (merged, the first step of all samples first).
 Lead = tuple[str, ...]
 STEP: Lead = ("batch",)
 MERGED: Lead = ("all",)
+MERGED_BY_TIME: Lead = ("all by time",)
 BATCH_FIRST: Lead = ("batch", "time")
 TIME_FIRST: Lead = ("time", "batch")
 
@@ -103,6 +105,10 @@ def _one_sample(module: Any, length: int) -> tuple[int, int]:
     return 1, length
 
 
+def _no_names(module: Any) -> Mapping[str, str]:
+    return {}
+
+
 def _yes(module: Any) -> bool:
     return True
 
@@ -149,6 +155,8 @@ class Library:
         same in terms of ``torch_trace.one_step``, ``all_steps`` and ``previous``, to be traced in its place.
     reset : (module) -> None
         Forget the state of the neuron *module*, in place.
+    hidden : (module) -> dict of str to str
+        Attributes in which the neuron *module* keeps its state, and what each is (``mem``, ``syn``, ``spikes``).
     merged : (module, int) -> (int, int)
         Samples and steps that a call of *module* takes a merged axis of that length for, samples first.
     """
@@ -166,6 +174,7 @@ class Library:
     plain: Callable[[Any], Plain | None] = _none
     inside: Callable[[Any], Callable[..., Any] | None] = _none
     reset: Callable[[Any], None] = _nothing
+    hidden: Callable[[Any], Mapping[str, str]] = _no_names
     merged: Callable[[Any, int], tuple[int, int]] = _one_sample
 
 

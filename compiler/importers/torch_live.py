@@ -112,16 +112,20 @@ def _refuse_changes_in_place(root: Any, graph: fx.Graph, live: set[fx.Node]) -> 
         while _is_view(root, base) and base.all_input_nodes:
             base = base.all_input_nodes[0]
         name = function_name(node)
+        if base.op == "get_attr":
+            path, what = place(node, root)
+            raise refusal(
+                "E023", path, f"{what} changes a tensor in place ({name}), which every later call then finds "
+                f"changed: {base.target}",
+                "change it before the import, outside of the forward", function=name,
+            )  # fmt: skip
         shared = _same_memory(root, base, order)
         after = [later for later in order[number + 1 :] if later in live and any(n in shared for n in later.all_input_nodes)]
-        reads = [n for n in order if n in live and n.op == base.op == "get_attr" and n.target == base.target]
         owner = _owner_of_state(root, base)
-        if not (after or reads or owner):
+        if not (after or owner):
             continue
         path, what = place(node, root)
-        why = (
-            "which is used again afterwards" if after else "which it reads too" if reads else f"which may be a state of {owner}"
-        )
+        why = "which is used again afterwards" if after else f"which may be a state of {owner}"
         raise refusal(
             "E023", path, f"{what} changes a tensor in place ({name}), {why}; a graph has values that do not change",
             "give the result a name of its own: y = x + 1 for x.add_(1) or x += 1", function=name,
@@ -150,6 +154,8 @@ def _changed_in_place(root: Any, node: fx.Node) -> fx.Node | None:
 def _is_view(root: Any, node: fx.Node) -> bool:
     if node.op == "call_module":
         return isinstance(root.get_submodule(str(node.target)), _VIEW_LAYERS)
+    if function_name(node) == "getattr":
+        return node.args[1] in ("data", "v", "i", "z", "mT", "T")
     if function_name(node) == "getitem" and _neuron(root, node.all_input_nodes[0]) is not None:
         return False  # one of several results
     return node.op in ("call_function", "call_method") and function_name(node) in _VIEWS

@@ -7,16 +7,20 @@ nodes and edges together. Paths are the module's own dotted names. The module is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from spikeport.compiler.importers.foreign import foreign_layers
+from spikeport.compiler.importers.torch_axes import Axes
 from spikeport.compiler.importers.torch_build import Builder
-from spikeport.compiler.importers.torch_check import check_sample, double_twin
-from spikeport.compiler.importers.torch_expr import Call, Expr, Fired, In, Layer, children
+from spikeport.compiler.importers.torch_check import check_sample, twin_of
+from spikeport.compiler.importers.torch_expr import Fired
+from spikeport.compiler.importers.torch_given import Shapes, check_arguments, given_shapes, input_shapes
+from spikeport.compiler.importers.torch_guard import is_leaf
 from spikeport.compiler.importers.torch_layers import layer_refusals, option_refusals
 from spikeport.compiler.importers.torch_library import (
     BATCH_FIRST,
@@ -34,7 +38,6 @@ from spikeport.compiler.importers.torch_step import Step, read_step
 from spikeport.compiler.importers.torch_trace import as_container, trace
 from spikeport.ir.diagnostics import Diagnostic, ImportModelError
 from spikeport.ir.graph import Graph
-from spikeport.ir.ops import Shape
 from spikeport.ir.verify import verify
 
 
@@ -90,38 +93,66 @@ def import_module(
             "E022", "", f"from_torch takes a torch.nn.Module, not {type(module).__name__}",
             "call the function that builds it" if callable(module) else "give the module itself",
         )  # fmt: skip
-    found = foreign_layers(module)
+    module = _unwrapped(module)
+    found = foreign_layers(module) or _replaced_forwards(module)
     if found:
         raise ImportModelError(found)
     root = as_container(module)
+    check_arguments(input_shape, sample, time_axis)
     graph, step, builder = _imported(root, class_name(module), input_shape, sample, time_axis)
     doubts = hooked(module) + tuple(_readout(text) for text in dict.fromkeys(builder.readouts))
+    doubts += tuple(_left_out(root, fired) for fired in dict.fromkeys(step.left_out))
     if sample is not None:
-        twin = double_twin(root, step)
+        twin = twin_of(root, step)
         own, step, builder = _imported(twin, class_name(module), input_shape, sample, time_axis)
-        doubts += check_sample(twin, own, step, builder.lead, sample, time_axis)
+        doubts += check_sample(root, twin, own, builder, sample, time_axis)
     return graph, doubts
 
 
 def _imported(root: Any, name: str, input_shape: Any, sample: Any, time_axis: int | None) -> tuple[Graph, Step, Builder]:
     """Return the graph of *root*, and what it was built from."""
+    unreadable = [d for path, layer in root.named_modules() for d in _without_numbers(layer, path)]
+    if unreadable:
+        raise ImportModelError(unreadable)
     traced = trace(root)
     _refuse_layers(root, [str(n.target) for n in traced.graph.nodes if n.op == "call_module"])
     step = read_step(root, traced)
     library = _library(root, step)
-    builder = _build(root, step, _given_shapes(step, input_shape, sample, time_axis))
+    builder = _build(root, step, given_shapes(step, input_shape, sample, time_axis))
     notes: dict[str, Any] = {"source": {"framework": "torch", "class": name}}
     if library is not None:
         notes["source"]["library"] = library.name
     graph = Graph(tuple(builder.nodes.values()), tuple(builder.edges), notes)
-    profile = None if library is None else library.profile(graph, builder.readings)
+    profile = None if library is None else library.profile(graph, builder.axes.readings)
     graph = graph.replace(profile=profile)
     verify(graph, profile)
     return graph, step, builder
 
 
-#: The shape of an input behind a lead, by the lead; None where it is not given.
-Shapes = Callable[[str, Lead], Shape | None]
+def _unwrapped(module: Any) -> Any:
+    """Return what torch.compile or DataParallel is wrapped around."""
+    while True:
+        if type(module).__name__ == "OptimizedModule" and isinstance(getattr(module, "_orig_mod", None), nn.Module):
+            module = module._orig_mod
+        elif isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            module = module.module
+        else:
+            return module
+
+
+def _replaced_forwards(module: Any) -> list[Diagnostic]:
+    """Return an error for every layer, and every part of one, that has another method than its class."""
+    found = []
+    for path, layer in module.named_modules():
+        is_inside = any(is_leaf(module.get_submodule(path.rsplit(".", n)[0])) for n in range(1, path.count(".") + 1))
+        replaced = [n for n, v in vars(layer).items() if callable(v) and inspect.isfunction(getattr(type(layer), n, None))]
+        if not (is_leaf(layer) or is_inside):
+            replaced = [n for n in replaced if n == "forward" and not path]  # other containers' are traced as they are
+        if replaced:
+            name, what = class_name(layer), " and ".join(sorted(replaced))
+            text = f"the {what} of this {name} was replaced on the object, and its class does not show what it does"
+            found.append(Diagnostic("E021", path, text, "write a module of your own with that method", {"class": name}))
+    return found
 
 
 def _build(root: Any, step: Step, given: Shapes) -> Builder:
@@ -130,7 +161,7 @@ def _build(root: Any, step: Step, given: Shapes) -> Builder:
     first: ImportModelError | None = None
     for lead in dict.fromkeys((*asked, STEP, MERGED, TIME_FIRST, BATCH_FIRST)):
         try:
-            builder = Builder(root, step, _input_shapes(root, step, given, lead), lead)
+            builder = Builder(Axes(root, step, input_shapes(root, step, given, lead), lead))
             builder.build()
         except ImportModelError as error:
             first = first or error
@@ -142,6 +173,15 @@ def _build(root: Any, step: Step, given: Shapes) -> Builder:
 def _lead(neuron: Any) -> Lead:
     library = library_of(neuron)
     return STEP if library is None else library.lead(neuron)
+
+
+def _left_out(root: Any, fired: Fired) -> Diagnostic:
+    what = {"mem": "membrane", "syn": "synaptic current"}.get(fired.role, fired.role)
+    name = class_name(root.get_submodule(fired.path))
+    return Diagnostic(
+        "E037", fired.path, f"the forward also returns the {what} of this {name}, which is no output of the graph",
+        "record membranes with record_state=True, or --record-state", severity="note",
+    )  # fmt: skip
 
 
 def _readout(text: str) -> Diagnostic:
@@ -158,7 +198,7 @@ def _refuse_layers(root: Any, paths: list[str]) -> None:
         layer = root.get_submodule(path)
         library = library_of(layer)
         plain = plain_of(layer)
-        found += _without_numbers(layer, path) or (
+        found += (
             library.refusals(layer, path)
             if library is not None
             else layer_refusals(layer, path)
@@ -172,7 +212,7 @@ def _refuse_layers(root: Any, paths: list[str]) -> None:
 def _without_numbers(layer: Any, path: str) -> list[Diagnostic]:
     """Return which tensors of *layer* are no plain arrays of numbers."""
     found = []
-    for name, tensor in (*layer.named_parameters(), *layer.named_buffers()):
+    for name, tensor in (*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)):
         if isinstance(tensor, nn.UninitializedParameter):
             continue  # a lazy layer, which is refused as such
         kind = "is quantized" if tensor.is_quantized else f"has the layout {tensor.layout}"
@@ -202,84 +242,6 @@ def _library(root: Any, step: Step) -> Library | None:
             libraries=sorted(found),
         )  # fmt: skip
     return next((library for _, library in found.values()), None)
-
-
-def _given_shapes(step: Step, given: Any, sample: Any, time_axis: int | None) -> Shapes:
-    """Return what the caller says about the shapes of the inputs."""
-    names = [source.name for source in step.inputs]
-    for what, value in (("input_shape", given), ("sample", sample)):
-        if isinstance(value, Mapping) and set(value) - set(names):
-            unknown = sorted(set(value) - set(names))
-            raise refusal("E024", "", f"{what} names {unknown}, the forward takes {names}", "mend it")
-
-    def shape(name: str, lead: Lead) -> Shape | None:
-        own = given.get(name) if isinstance(given, Mapping) else given
-        if own is not None:
-            return (int(own),) if isinstance(own, int) else tuple(int(n) for n in own)
-        own = sample.get(name) if isinstance(sample, Mapping) else sample
-        if own is None:
-            return None
-        axes = [int(n) for n in own.shape]
-        if any(source.index is not None for source in step.slices(name)):
-            return tuple(axes[2:])  # a loop over time takes it apart: (time, batch, ...) or (batch, time, ...)
-        if time_axis is not None and lead == STEP:
-            del axes[time_axis]
-        return tuple(axes[len(lead) :])
-
-    return shape
-
-
-def _input_shapes(root: Any, step: Step, given: Shapes, lead: Lead) -> dict[str, Shape]:
-    """Return the shape of every input: as given, of the sample, or what the first layer fixes."""
-    shapes: dict[str, Shape] = {}
-    for name in (source.name for source in step.inputs):
-        shape = given(name, lead) or _fixed_by_layer(root, step, name)
-        if shape is None:
-            raise refusal(
-                "E024", name, "the shape of this input does not follow from the module (no Linear takes it first)",
-                "give input_shape=(channels, height, width), --input-shape 1,28,28 for instance, without batch and time",
-                known=sorted(shapes),
-            )  # fmt: skip
-        shapes[name] = shape
-    return shapes
-
-
-def _fixed_by_layer(root: Any, step: Step, name: str) -> Shape | None:
-    """Return the shape that a Linear or a recurrent neuron right behind the input fixes."""
-    frontier: list[Expr] = [*step.neurons.values(), *step.outputs]
-    for path, expr in step.neurons.items():
-        library = library_of(root.get_submodule(path))
-        if library is not None and _leads_to(root, expr, name):
-            shape = library.input_shape(root.get_submodule(path))
-            if shape is not None:
-                return shape
-    seen: set[Expr] = set()
-    while frontier:
-        expr = frontier.pop()
-        if expr in seen or isinstance(expr, Fired):
-            continue
-        seen.add(expr)
-        if isinstance(expr, Layer) and _leads_to(root, expr.arg, name):
-            layer = root.get_submodule(expr.path)
-            if isinstance(layer, nn.Linear):
-                return (int(layer.in_features),)
-        frontier.extend(children(expr))
-    return None
-
-
-def _leads_to(root: Any, expr: Expr, name: str) -> bool:
-    """Whether *expr* is the input *name*, passed on at most by layers that keep its shape."""
-    while (isinstance(expr, Layer) and _keeps_shape(root.get_submodule(expr.path))) or (
-        isinstance(expr, Call) and expr.kind in ("step", "sequence")
-    ):
-        (expr,) = children(expr)
-    return isinstance(expr, In) and expr.name == name
-
-
-def _keeps_shape(layer: Any) -> bool:
-    plain = plain_of(layer)
-    changes_lead = plain is not None and plain.gives is not None  # batch and time put together or taken apart
-    return changes_lead or isinstance(layer, (nn.Identity, nn.Dropout))
 
 
 def hooked(module: Any) -> tuple[Diagnostic, ...]:

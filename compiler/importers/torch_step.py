@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import fx
 
 from spikeport.compiler.importers.torch_expr import (
@@ -21,19 +20,22 @@ from spikeport.compiler.importers.torch_expr import (
     In,
     Kept,
     Layer,
-    Part,
     Size,
     Stack,
     Zero,
-    children,
+    argument,
+    is_zeros,
     relative,
     same,
+    walk,
 )
 from spikeport.compiler.importers.torch_functions import function
 from spikeport.compiler.importers.torch_kept import Keeper, resolved
 from spikeport.compiler.importers.torch_library import STEP, class_name, library_of, refusal
 from spikeport.compiler.importers.torch_live import is_item_written, is_kept, place
-from spikeport.compiler.importers.torch_trace import Traced, is_shape, is_size
+from spikeport.compiler.importers.torch_outputs import output, results
+from spikeport.compiler.importers.torch_proxy import is_shape, is_size
+from spikeport.compiler.importers.torch_traced import Traced
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Step:
         The forward's signals.
     steps : int
         Calls of each neuron in the forward: 1 for a step, more for a loop.
+    left_out : tuple of Fired
+        Membranes and currents that the forward of a loop returns beside its spikes.
     returned : nested tuples, lists and dicts of Expr
         All that the forward returns, states included.
     states : dict of str to Fired
@@ -60,6 +64,7 @@ class Step:
     outputs: tuple[Expr, ...]
     inputs: tuple[In, ...]
     steps: int
+    left_out: tuple[Fired, ...] = ()
     returned: Any = None
     states: Mapping[str, Fired] = field(default_factory=dict)
 
@@ -69,14 +74,7 @@ class Step:
 
     def expressions(self) -> set[Expr]:
         """Return all that is computed in the step."""
-        seen: set[Expr] = set()
-        frontier = [*self.neurons.values(), *self.outputs]
-        while frontier:
-            expr = frontier.pop()
-            if expr not in seen:
-                seen.add(expr)
-                frontier.extend(children(expr))
-        return seen
+        return walk(*self.neurons.values(), *self.outputs)
 
 
 @dataclass(slots=True)
@@ -85,6 +83,7 @@ class _Reader:
 
     root: Any
     constants: dict[str, Any]
+    hidden: Mapping[int, tuple[Any, str, str]]
     env: dict[fx.Node, Any] = field(default_factory=dict)
     entered: dict[str, list[Expr]] = field(default_factory=dict)
     states: dict[str, Fired] = field(default_factory=dict)
@@ -109,7 +108,11 @@ class _Reader:
         if node.op == "placeholder":
             return In(str(node.target))
         if node.op == "get_attr":
-            return self.constants[str(node.target)]
+            value = self.constants[str(node.target)]
+            if id(value) not in self.hidden:
+                return value
+            _, path, role = self.hidden[id(value)]
+            return Fired(path, role, len(self.entered[path]) - 1) if path in self.entered else Zero()
         if is_kept(node):
             return Kept(str(node.args[0]))
         args = [self.value(a) for a in node.args]
@@ -124,16 +127,21 @@ class _Reader:
         if is_shape(node):
             return Size(args[0], None)
         if is_size(node):
-            axis = (args[1].start, args[1].stop) if isinstance(args[1], slice) else args[1]
-            return Size(args[0].of if isinstance(args[0], Size) else args[0], axis)
+            whole = args[0] if isinstance(args[0], Size) else Size(args[0], None)
+            start = whole.axis[0] or 0 if isinstance(whole.axis, tuple) else 0
+            if isinstance(args[1], slice):
+                return Size(whole.of, (args[1].start, args[1].stop))
+            return Size(whole.of, start + args[1])
         return function(node, args, kwargs, self.root)
 
     def _write(self, node: fx.Node, base: Any, key: Any, value: Any) -> None:
         """Take ``result[step] = spikes``, steps in order into zeros, for a stack of these."""
         items = base.items if isinstance(base, Stack) else ()
-        steps = [k for k in (key if isinstance(key, tuple) else (key,)) if k != slice(None) and k is not Ellipsis]
-        first = key[0] if isinstance(key, tuple) else key
-        is_next = isinstance(value, Expr) and steps == [len(items)] and first == len(items)
+        keys = key if isinstance(key, tuple) else (key,)
+        places = [axis for axis, k in enumerate(keys) if k != slice(None) and k is not Ellipsis]
+        axis = places[0] if len(places) == 1 else 2
+        is_next = isinstance(value, Expr) and axis < 2 and type(keys[axis]) is int and keys[axis] == len(items)
+        is_next &= not items or base.axis == axis
         if not is_next or not (isinstance(base, (Zero, Stack)) or is_zeros(base)):
             path, what = place(node, self.root)
             raise refusal(
@@ -141,7 +149,7 @@ class _Reader:
                 "zeros",
                 "append each step's signal to a list, and return torch.stack of it", function="setitem",
             )  # fmt: skip
-        self.env[node.args[0]] = Stack((*items, value))
+        self.env[node.args[0]] = Stack((*items, value), axis)
 
     def module(self, path: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Return what the layer or neuron at *path* gives."""
@@ -201,20 +209,6 @@ class _Reader:
         )  # fmt: skip
 
 
-def argument(state: Any) -> str:
-    """Return how a forward writes *state*, where that is an argument or a part of one: ``mem``, ``state[0].v``; else ``""``."""
-    if isinstance(state, In):
-        return state.name if state.index is None else f"{state.name}[{state.index}]" if state.axis == 0 else ""
-    if isinstance(state, Part) and (of := argument(state.of)):
-        return f"{of}{state.key}" if str(state.key).startswith(".") else f"{of}[{state.key}]"
-    return ""
-
-
-def is_zeros(value: Any) -> bool:
-    """Whether *value* is a tensor of zeros (or an empty one, snnTorch's state before the first step)."""
-    return isinstance(value, torch.Tensor) and not bool(torch.any(value != 0))
-
-
 def not_a_signal(value: Any, path: str, module: Any) -> Exception:
     """Return the refusal of a layer that is given something other than one signal."""
     if isinstance(value, tuple) and value and isinstance(value[0], Fired):
@@ -246,34 +240,62 @@ def read_step(root: Any, traced: Traced) -> Step:
     if len(set(calls.values())) > 1:
         often, seldom = max(calls, key=calls.__getitem__), min(calls, key=calls.__getitem__)
         raise _shared(root, often, f"is called {steps} times while {seldom} is called {calls[seldom]} times")
+    _check_loop(root, reader, traced, steps)
     neurons = {path: _common(root, path, found) for path, found in reader.entered.items()}
-    outputs = tuple(_output(item, steps) for item in _results(returned))
-    keeper = Keeper(root, {str(n.args[0]): reader.env.get(n.meta["written"]) for n in graph.nodes if is_kept(n)}, steps)
+    outputs = tuple(output(item, steps) for item in results(returned))
+    keeper = _keeper(root, traced, reader, steps)
     if keeper.written:
         neurons = {path: resolved(expr, keeper, path) for path, expr in neurons.items()}
         outputs = tuple(resolved(expr, keeper, "") for expr in outputs)
-        if traced.first is not None:
-            first, firstly = _read(root, traced.first)
-            starts = {path: relative(found[0], 0) for path, found in first.entered.items()}
-            keeper.check_start(starts, [_output(item, steps) for item in _results(firstly)], neurons, outputs)
+        for number, run in enumerate(traced.earlier):
+            first, firstly = _read(root, run)
+            own = _keeper(root, run, first, steps)
+            starts = {path: resolved(relative(found[0], 0), own, path) for path, found in first.entered.items()}
+            given = [resolved(output(item, steps), own, "") for item in results(firstly)]
+            keeper.check_start(number, starts, given, neurons, outputs)
     outputs = tuple(o for o in outputs if not (isinstance(o, Fired) and o.role == "state"))
     kept = [o for o in outputs if not (isinstance(o, Fired) and o.role != "spikes")]
-    kept = list(dict.fromkeys(kept or outputs))
+    kept = kept or list(outputs)
     _check_slices([*neurons.values(), *kept], reader.states, steps)
-    _check_memory(root, reader, neurons, steps)
+    _check_memory(root, reader, traced.forgotten, neurons, steps)
     handed = {_base(state) for state in reader.states}
-    used = [n for n in graph.nodes if n.op == "placeholder" and n.target not in handed and n.users]
+    seen = {e.name for e in Step(neurons, tuple(kept), (), steps).expressions() if isinstance(e, In)}
+    used = [n for n in graph.nodes if n.op == "placeholder" and n.target not in handed and (n.users or n.target in seen)]
+    _check_returned(root, reader, returned)
     signals = tuple(In(str(n.target)) for n in used)
-    return Step(neurons, tuple(kept), signals, steps, returned, reader.states)
+    left_out = tuple(o for o in outputs if isinstance(o, Fired) and o not in kept) if steps > 1 else ()
+    return Step(neurons, tuple(kept), signals, steps, left_out, returned, reader.states)
 
 
 def _read(root: Any, traced: Traced) -> tuple[_Reader, Any]:
     """Return the reader of a forward, and what the forward returns."""
-    reader = _Reader(root, traced.values)
+    reader = _Reader(root, traced.values, traced.hidden)
     returned: Any = None
     for node in traced.graph.nodes:
         reader.env[node] = returned = reader.run(node)
     return reader, returned
+
+
+def _check_loop(root: Any, reader: _Reader, traced: Traced, steps: int) -> None:
+    """Refuse a loop that writes into its neurons' states, ends by itself, or calls what takes all steps at once."""
+    for path in sorted(traced.meddled & set(reader.entered)):
+        raise refusal(
+            "E026", path, f"the forward writes or resets the state of this {class_name(root.get_submodule(path))} between two "
+            "of its calls, which no graph does", "leave the state to the neuron, and reset it before the first step",
+        )  # fmt: skip
+    if steps == 1:
+        return
+    for path in reader.entered:
+        library = library_of(root.get_submodule(path))
+        if library is not None and library.lead(root.get_submodule(path)) != STEP:
+            raise _shared(root, path, f"is called {steps} times, and takes all steps at once")
+    if traced.loop_steps is not None and steps != traced.loop_steps:
+        path = next(iter(reader.entered))
+        raise _shared(root, path, f"is called {steps} times in a loop over {traced.loop_steps} steps")
+
+
+def _keeper(root: Any, traced: Traced, reader: _Reader, steps: int) -> Keeper:
+    return Keeper(root, {str(n.args[0]): reader.env.get(n.meta["written"]) for n in traced.graph.nodes if is_kept(n)}, steps)
 
 
 def _base(state: str) -> str:
@@ -281,25 +303,47 @@ def _base(state: str) -> str:
     return state.partition("[")[0].partition(".")[0]
 
 
-def _check_memory(root: Any, reader: _Reader, neurons: dict[str, Expr], steps: int) -> None:
+def _check_memory(root: Any, reader: _Reader, forgotten: frozenset[str], neurons: dict[str, Expr], steps: int) -> None:
     """Refuse a forward of one step that starts its neurons anew in every call: they would have no memory."""
-    for path in reader.anew if steps == 1 else ():
-        if not _in_sequence(neurons[path], neurons, set()):
+    for path in dict.fromkeys((*reader.anew, *sorted(forgotten))) if steps == 1 else ():
+        if path in neurons and not _in_sequence(neurons[path], neurons, set()):
             raise refusal(
                 "E026", path, f"the state of this {class_name(root.get_submodule(path))} starts from zeros in every call, and "
                 "the forward is one step: the neuron would forget all between steps",
-                "take the state as an argument and return it, or loop over all steps in the forward",
+                "take the state as an argument and return it, leave the reset to the caller, or loop over all steps in the "
+                "forward",
             )  # fmt: skip
+
+
+def _check_returned(root: Any, reader: _Reader, returned: Any) -> None:
+    """Refuse a forward that takes a state which only it could hand on, and does not return it."""
+    held = set(_leaves(returned))
+    for state, fired in reader.states.items():
+        module = root.get_submodule(fired.path)
+        library = library_of(module)
+        given = Fired(fired.path, fired.role, len(reader.entered[fired.path]) - 1)
+        if library is not None and not library.keeps_state(module) and given not in held:
+            raise refusal(
+                "E026", fired.path, f"the forward takes the state of this {class_name(module)} as {state!r} and does not "
+                "return it: nobody could hand it on, and the neuron would forget all between steps",
+                "return it beside the spikes",
+            )  # fmt: skip
+
+
+def _leaves(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [leaf for item in value.values() for leaf in _leaves(item)]
+    return [leaf for item in value for leaf in _leaves(item)] if isinstance(value, (list, tuple)) else [value]
 
 
 def _in_sequence(expr: Expr, neurons: dict[str, Expr], seen: set[str]) -> bool:
     """Whether *expr* is one step's view of a signal with time, so that a call of the forward is all steps."""
-    if isinstance(expr, Call) and expr.kind == "step":
+    found = walk(expr)
+    if any(isinstance(e, Call) and e.kind == "step" for e in found):
         return True
-    if isinstance(expr, Fired) and expr.path not in seen:
-        seen.add(expr.path)
-        return _in_sequence(neurons[expr.path], neurons, seen)
-    return any(_in_sequence(c, neurons, seen) for c in children(expr))
+    new = {e.path for e in found if isinstance(e, Fired)} - seen
+    seen |= new
+    return any(_in_sequence(neurons[path], neurons, seen) for path in new)
 
 
 def _check_kept(reader: _Reader, graph: fx.Graph) -> None:
@@ -326,14 +370,13 @@ def _common(root: Any, path: str, found: list[Expr]) -> Expr:
 
 def _check_slices(exprs: list[Expr], states: Mapping[str, Fired], steps: int) -> None:
     """Refuse parts of an input outside a loop, and states that are signals too."""
-    for expr in exprs:
-        _check_slices(list(children(expr)), states, steps)
+    holders = {_base(state): fired.path for state, fired in states.items()}
+    for expr in walk(*exprs):
         if isinstance(expr, In) and expr.index is not None and steps == 1:
             raise refusal(
                 "E023", expr.name, f"the forward takes {expr.name}[{expr.index}] alone, outside a loop over time",
                 "give the forward one time step of shape (batch, ...), or loop over all steps",
             )  # fmt: skip
-        holders = {_base(state): fired.path for state, fired in states.items()}
         if isinstance(expr, In) and expr.name in holders:
             raise refusal(
                 "E026", expr.name, f"{expr.name!r} is the state of {holders[expr.name]} and a signal too", "use two arguments"
@@ -346,66 +389,3 @@ def _shared(root: Any, path: str, text: str) -> Exception:
         "E025", path, f"this {name} {text}: its state is shared, or the loop over time is not the same in each step",
         "make a neuron for each place, and give a forward of one time step", **{"class": name},
     )  # fmt: skip
-
-
-def _results(returned: Any) -> list[Any]:
-    """Return the single results of a forward: spikes of all steps in a list are one."""
-    if isinstance(returned, dict):
-        return [r for item in returned.values() for r in _results(item)]
-    if isinstance(returned, list) and len(returned) > 1 and all(isinstance(r, Fired) for r in returned):
-        in_order = [r.step for r in returned] == list(range(len(returned)))
-        return [Stack(tuple(returned))] if in_order else list(returned)
-    if isinstance(returned, (list, tuple)):
-        return [r for item in returned for r in _results(item)]
-    is_zero = returned is None or isinstance(returned, Part) or is_zeros(returned) or (type(returned) is int and returned == 0)
-    return [] if is_zero else [returned]
-
-
-def _output(item: Any, steps: int) -> Expr:
-    if isinstance(item, Stack):
-        if len(item.items) != steps:
-            raise refusal("E025", "", f"the forward returns {len(item.items)} values of {steps} steps", "stack every step")
-        each = [relative(e, k) for k, e in enumerate(item.items)]
-        if not all(same(e, each[-1], k) for k, e in enumerate(each)):
-            raise refusal("E025", "", "the forward returns other things in other steps", "stack the same value of each step")
-        return each[-1]
-    if not isinstance(item, Expr):
-        raise refusal("E023", "", f"the forward returns {type(item).__name__}, not a signal", "return the spikes")
-    if isinstance(item, Call) and item.kind in ("over_time", "scale") and steps > 1:
-        kind, options = item.kind, item.options
-        if kind == "over_time" and isinstance(item.args[0], Stack) and options[1] == 0:
-            return Call("over_time", (options[0], None), (_output(item.args[0], steps),))
-        if kind == "scale" and isinstance(item.args[0], Call) and item.args[0].kind == "over_time":
-            return Call("scale", options, (_output(item.args[0], steps),))
-    summed = _accumulated(item, steps) if steps > 1 else None
-    if summed is not None:
-        return summed
-    found = relative(item, steps - 1)
-    if steps > 1 and _looks_back(found):
-        raise refusal(
-            "E025", "", "the forward returns a value that is computed from several steps of its loop",
-            "return torch.stack of the spikes of every step, or their sum",
-        )  # fmt: skip
-    return found
-
-
-def _accumulated(expr: Expr, steps: int) -> Expr | None:
-    """Return what *expr*, computed in a loop, sums over all its steps, as ``over_time``; None where it is no such sum."""
-    if isinstance(expr, Call) and expr.kind == "scale":
-        inner = _accumulated(expr.args[0], steps)
-        return None if inner is None else Call("scale", expr.options, (inner,))
-    terms, frontier = [], [expr]
-    while frontier:
-        found = frontier.pop()
-        if isinstance(found, Call) and found.kind == "add":
-            frontier.extend(found.args)
-        elif not isinstance(found, Zero):
-            terms.append(found)
-    each = sorted((t for t in terms if isinstance(t, Fired)), key=lambda t: t.step)
-    if len(terms) != steps or [t.step for t in each] != list(range(steps)) or len({(t.path, t.role) for t in each}) != 1:
-        return None
-    return Call("over_time", ("sum", None), (relative(each[-1], steps - 1),))
-
-
-def _looks_back(expr: Expr) -> bool:
-    return (isinstance(expr, Fired) and expr.step != 0) or any(_looks_back(c) for c in children(expr))

@@ -1,8 +1,8 @@
 """Tracing: torch.fx turns a module's forward into a list of calls; containers vanish, neurons and plain layers remain.
 
 The user's module is run symbolically and left as it was: what its forward wrote into it (states, cached tensors) is
-put back. A forward that keeps something in the module for its next call is run a second time, to see whether it reads
-that. A loop ``for step in range(num_steps)`` unrolls; over a length that comes from the input it unrolls
+put back (``torch_guard``). It is run until two calls are alike, with what earlier calls kept in the module as signals. A
+loop ``for step in range(num_steps)`` unrolls; over a length that comes from the input it unrolls
 ``LOOP_STEPS`` times, enough to see that each step is like the one before. A container of a library whose forward cannot be
 traced as it stands is traced by a function of the library's importer, written with ``one_step``, ``all_steps``,
 ``previous`` and ``keep``.
@@ -10,23 +10,21 @@ traced as it stands is traced by a function of the library's importer, written w
 
 from __future__ import annotations
 
-import dis
-import operator
-import sys
-from collections import OrderedDict
+import inspect
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
-from pathlib import PurePath
-from types import FrameType
 from typing import Any
 
 import torch
 from torch import fx, nn
 
-from spikeport.compiler.importers.torch_layers import LAYERS
+from spikeport.compiler.importers.torch_guard import Guard
+from spikeport.compiler.importers.torch_layers import layer_class
 from spikeport.compiler.importers.torch_library import Lead, class_name, home_of, library_of, plain_of, refusal
+from spikeport.compiler.importers.torch_lines import line_of_error, line_of_forward, reason, way_out
 from spikeport.compiler.importers.torch_live import (
     all_steps_of,
     is_kept,
@@ -34,9 +32,9 @@ from spikeport.compiler.importers.torch_live import (
     one_step_of,
     without_side_computations,
 )
+from spikeport.compiler.importers.torch_proxy import LOOP_STEPS, Value
+from spikeport.compiler.importers.torch_traced import Traced, alike
 
-LOOP_STEPS = 3
-_TORCH = PurePath(torch.__file__).parent
 #: The tracer that is at work, for ``previous`` and ``keep``.
 _at_work: list[_Tracer] = []
 
@@ -62,72 +60,14 @@ def keep(module: Any, name: str, value: Any) -> None:
     tracer.left[tracer.path_of_module(module), name] = value.node
 
 
-class _Proxy(fx.Proxy):  # type: ignore[misc] # torch is read without its types
-    """A traced value; a length that is asked for as a number of loop steps is ``LOOP_STEPS``."""
-
-    def __index__(self) -> int:
-        if is_size(self.node) or self.node.op == "placeholder":
-            return LOOP_STEPS
-        raise TypeError(f"'{self.node.name}' depends on data and cannot be a number")
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        # Results of the steps, written one by one into a tensor of zeros.
-        self.tracer.create_proxy("call_function", operator.setitem, (self, key, value), {})
-
-    # torch.fx takes x += y for x = x + y; for a tensor it changes what x is called elsewhere, too.
-
-    def __iadd__(self, other: Any) -> fx.Proxy:
-        return self._in_place(operator.iadd, operator.add, other)
-
-    def __isub__(self, other: Any) -> fx.Proxy:
-        return self._in_place(operator.isub, operator.sub, other)
-
-    def __imul__(self, other: Any) -> fx.Proxy:
-        return self._in_place(operator.imul, operator.mul, other)
-
-    def __itruediv__(self, other: Any) -> fx.Proxy:
-        return self._in_place(operator.itruediv, operator.truediv, other)
-
-    def _in_place(self, changing: Callable[..., Any], plain: Callable[..., Any], other: Any) -> fx.Proxy:
-        is_number = is_size(self.node) or is_kept(self.node)
-        return self.tracer.create_proxy("call_function", plain if is_number else changing, (self, other), {})
-
-
-class _Argument(_Proxy):
-    """An argument of the forward; ``for x in xs`` takes its steps, and ``a, b = states`` its parts."""
-
-    def __iter__(self) -> Iterator[fx.Proxy]:
-        return (self[step] for step in range(_unpacked(sys._getframe(1)) or LOOP_STEPS))
-
-
-def _unpacked(frame: FrameType) -> int:
-    """Return into how many names the statement at which *frame* stands takes a value apart; 0 where it does not."""
-    at = next((i for i in dis.get_instructions(frame.f_code) if i.offset >= frame.f_lasti), None)
-    return int(at.argval) if at is not None and at.opname == "UNPACK_SEQUENCE" else 0
-
-
-def is_size(node: fx.Node) -> bool:
-    """Whether *node* is one length of a tensor: ``x.size(i)``, ``x.shape[i]`` or ``len(x)``."""
-    if node.op == "call_method" and node.target == "size":
-        return len(node.args) == 2
-    if node.op != "call_function" or getattr(node.target, "__name__", "") != "getitem":
-        return False
-    inner = node.args[0]
-    return isinstance(inner, fx.Node) and is_shape(inner)
-
-
-def is_shape(node: fx.Node) -> bool:
-    """Whether *node* is all lengths of a tensor."""
-    if node.op == "call_function" and node.target is getattr:
-        return bool(node.args[1] == "shape")
-    return node.op == "call_method" and node.target == "size" and len(node.args) == 1
-
-
 class _Tracer(fx.Tracer):  # type: ignore[misc] # likewise
     """Stops at neurons and at PyTorch's own layers, and remembers in which module it is."""
 
-    def __init__(self, kept: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(self, guard: Guard, kept: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__()
+        self.guard = guard
+        self.has_open_loop = False
+        self.values: dict[str, Any] = {}
         self.inside: list[tuple[str, str]] = []
         self.kept = kept
         self.left: dict[tuple[str, str], fx.Node | None] = {}
@@ -143,22 +83,31 @@ class _Tracer(fx.Tracer):  # type: ignore[misc] # likewise
             setattr(module, name, self.previous(module, name))
         return made
 
+    def create_arg(self, a: Any) -> Any:
+        # A traced value says that it is a tensor; here it is first of all a traced value.
+        return a.node if _is_traced(a) else super().create_arg(a)
+
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         node = super().create_node(*args, **kwargs)
+        if node.op == "get_attr" and node.target not in self.values:
+            # As it is now: the forward may put something else there.
+            self.values[str(node.target)] = _attribute(self.root, str(node.target))
         # Not fx's record_stack_traces: that loads torch._inductor, which takes a second.
-        node.meta["line"] = _line_of_forward()
+        node.meta["line"] = line_of_forward()
         return node
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
-        return _Argument(node, self) if node.op == "placeholder" else _Proxy(node, self)
+        return Value(node, self)
 
     def is_leaf_module(self, m: Any, module_qualified_name: str) -> bool:
-        if library_of(m) is not None or plain_of(m) is not None:
+        if library_of(m) is not None or plain_of(m) is not None or layer_class(m) is not None:
             return True
         return _forward_of(m) is None and bool(super().is_leaf_module(m, module_qualified_name))
 
     def call_module(self, m: Any, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self.inside.append((self.path_of_module(m), class_name(m)))
+        path = self.path_of_module(m)
+        self.inside.append((path, class_name(m)))
+        self.guard.called(path)
         instead = _forward_of(m)
         result = super().call_module(m, forward if instead is None else partial(instead, m), args, kwargs)
         self.inside.pop()  # not in a finally: where tracing fails, the innermost module stays on top
@@ -183,41 +132,6 @@ def _forward_replaced(root: Any) -> Iterator[None]:
         root.__class__ = own
 
 
-def _line_of_forward() -> str:
-    """Return the line of the user's code that is running, as ``12 of net.py``; empty where there is none."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if line := _line(frame, frame.f_lineno):
-            return line
-        frame = frame.f_back
-    return ""
-
-
-def _line(frame: FrameType, number: int) -> str:
-    """Return ``12 of net.py`` for a frame of a module's method outside of PyTorch; empty for others."""
-    file = PurePath(frame.f_code.co_filename)
-    first = frame.f_locals.get(frame.f_code.co_varnames[0]) if frame.f_code.co_argcount else None
-    return f"{number} of {file.name}" if isinstance(first, nn.Module) and not file.is_relative_to(_TORCH) else ""
-
-
-@contextmanager
-def _left_as_it_was(root: Any) -> Iterator[None]:
-    """Put back what a symbolic run writes into the modules' attributes and buffers."""
-    kinds = (dict, list, set)
-    before = [
-        (m, dict(m.__dict__), [(v, v.copy()) for v in m.__dict__.values() if isinstance(v, kinds)]) for m in root.modules()
-    ]
-    try:
-        yield
-    finally:
-        for module, attributes, held in before:
-            module.__dict__.clear()
-            module.__dict__.update(attributes)
-            for container, content in held:
-                container.clear()
-                container.extend(content) if isinstance(container, list) else container.update(content)
-
-
 @contextmanager
 def _zeros_traced(tracer: _Tracer) -> Iterator[None]:
     """Trace ``torch.zeros`` of a traced size: it is no function of a tensor, so torch.fx does not see it."""
@@ -234,25 +148,6 @@ def _zeros_traced(tracer: _Tracer) -> Iterator[None]:
         yield
     finally:
         torch.zeros = original
-
-
-@dataclass(frozen=True, slots=True)
-class Traced:
-    """What a forward calls.
-
-    Parameters
-    ----------
-    graph : torch.fx.Graph
-        Calls that reach an output or a neuron.
-    values : dict of str to tensor
-        What it reads by name.
-    first : Traced or None
-        The same of the first call, where later calls find something that it left in the module.
-    """
-
-    graph: fx.Graph
-    values: dict[str, Any]
-    first: Traced | None = None
 
 
 class _Cell(nn.Module):  # type: ignore[misc] # torch is read without its types
@@ -272,114 +167,146 @@ def as_container(module: Any) -> Any:
     library = library_of(module)
     if library is not None and not library.keeps_state(module) and len(library.state_arguments(module)) == 1:
         return _Cell(type(module).__name__.lower(), module)
-    if type(module) in LAYERS or library is not None or plain_of(module) is not None:
+    if layer_class(module) is not None or library is not None or plain_of(module) is not None:
         return nn.Sequential(OrderedDict([(type(module).__name__.lower(), module)]))
     return module
+
+
+#: Calls of a forward after which it must have settled.
+_CALLS = 6
 
 
 def trace(root: Any) -> Traced:
     """Return the calls of *root*'s forward that reach an output or a neuron, and the tensors that it reads by name.
 
+    The forward is run several times: what it does must not hang on how often it was called.
+
     Raises
     ------
     ImportModelError
         E022 where the forward depends on data, or does something else that cannot be traced; E023 where it relies on
-        changes in place; E031 where it takes decisions on what an earlier call kept in the module.
+        changes in place; E031 where it takes decisions on what an earlier call kept in the module, or changes its layers.
     """
-    traced, kept = _traced(root, ())
-    if not kept:
-        return traced
-    again, _ = _traced(root, tuple(kept))
-    return Traced(again.graph, again.values, traced)
+    with Guard(root) as guard:
+        runs: list[tuple[Traced, tuple[tuple[str, str], ...]]] = []
+        kept: dict[tuple[str, str], None] = {}
+        for _ in range(_CALLS):
+            found = tuple(kept)
+            traced, left = _traced(root, found, guard)
+            if runs and runs[-1][1] == found:
+                if not alike(traced, runs[-1][0]):
+                    raise _unsettled(root)
+                return replace(traced, earlier=tuple(run for run, others in runs if others != found))
+            runs.append((traced, found))
+            kept |= dict.fromkeys(left)
+    raise _unsettled(root)
 
 
-def _traced(root: Any, kept: tuple[tuple[str, str], ...]) -> tuple[Traced, list[tuple[str, str]]]:
+def _unsettled(root: Any) -> Exception:
+    return refusal(
+        "E031", "", f"the forward of this {class_name(root)} does not do the same in each call: it counts its calls, draws at "
+        "random, or keeps a value that changes what it does", "keep no values in the module beside the neurons' own, and leave "
+        "what is random or counted outside", **{"class": class_name(root)},
+    )  # fmt: skip
+
+
+def _traced(root: Any, kept: tuple[tuple[str, str], ...], guard: Guard) -> tuple[Traced, list[tuple[str, str]]]:
     """Return what a run calls that finds *kept*, and the attributes in which it left something itself."""
-    with _left_as_it_was(root):
-        graph, own, left = _run(root, kept)
-        values = {str(n.target): _attribute(root, str(n.target)) for n in graph.nodes if n.op == "get_attr"}
-    written = {f"{path}.{name}" if path else name: node for (path, name), node in (own | left).items()}
+    guard.start()
+    tracer = _Tracer(guard, kept)
+    graph, own = _run(root, tracer)
+    guard.end()
+    for path, name in guard.changes():
+        module = root.get_submodule(path)
+        raise refusal(
+            "E031", path, f"the forward changes {name} of this {class_name(module)}, which is then another layer from step to "
+            "step", "set it before the import, outside of the forward", **{"class": class_name(module)},
+        )  # fmt: skip
+    values = {target: _settled(value, guard) for target, value in tracer.values.items()}
+    written = {f"{path}.{name}" if path else name: node for (path, name), node in (own | tracer.left).items()}
     for node in graph.nodes:
+        if any(n.graph is not graph for n in node.all_input_nodes):
+            raise refusal(
+                "E031", "", f"the forward of this {class_name(root)} uses a value that an earlier call left outside of the "
+                "module's attributes",
+                "keep spikes in an attribute (self.last = spikes), or use a recurrent neuron of the library",
+            )  # fmt: skip
         if is_kept(node):
             node.meta["written"] = written.get(str(node.args[0]))
     without_side_computations(root, graph)
-    return Traced(graph, values), list(own)
+    steps = LOOP_STEPS if tracer.has_open_loop else None
+    found = Traced(graph, values, dict(guard.hidden), frozenset(guard.forgotten), frozenset(guard.meddled), steps)
+    return found, list(own)
 
 
-def _run(
-    root: Any, kept: tuple[tuple[str, str], ...]
-) -> tuple[fx.Graph, dict[tuple[str, str], fx.Node | None], dict[tuple[str, str], fx.Node | None]]:
-    """Run *root* symbolically; return its calls, and what it left in which attributes of modules (None: not one value).
+def _settled(value: Any, guard: Guard) -> Any:
+    """Return a tensor that is read by name as it is now: a later call may write into it."""
+    return value.detach().clone() if isinstance(value, torch.Tensor) and id(value) not in guard.hidden else value
 
-    *kept* are the attributes in which an earlier call left something. What ``keep`` left comes last.
-    """
-    tracer = _Tracer(kept)
+
+def _run(root: Any, tracer: _Tracer) -> tuple[fx.Graph, dict[tuple[str, str], fx.Node | None]]:
+    """Run *root* symbolically; return its calls, and what it left in which attributes of modules (None: not one value)."""
     _at_work.append(tracer)
     with _zeros_traced(tracer), _forward_replaced(root), torch.no_grad():
         try:
-            graph = tracer.trace(root)
+            graph = tracer.trace(root, _defaults(root))
         except Exception as error:
             path, name = tracer.inside[-1] if tracer.inside else ("", class_name(root))
-            if kept:
-                names = ", ".join(".".join(filter(None, k)) for k in kept)
+            if tracer.kept:
+                names = ", ".join(".".join(filter(None, k)) for k in tracer.kept)
                 raise refusal(
                     "E031", path, f"the second call of the forward of this {name} cannot be traced, where it finds what the "
-                    f"first one left in {names}: {_reason(error)}", "keep no values in the module beside the neurons' own",
+                    f"first one left in {names}: {reason(error)}", "keep no values in the module beside the neurons' own",
                     **{"class": name},
                 ) from error  # fmt: skip
-            line = _line_of_error(error)
+            line = line_of_error(error)
             raise refusal(
                 "E022", path, f"the forward of this {name}{f' (line {line})' if line else ''} cannot be traced: "
-                f"{_reason(error)}", _way_out(error), **{"class": name},
+                f"{reason(error)}", way_out(error), **{"class": name},
             ) from error  # fmt: skip
         finally:
             _at_work.pop()
     left: dict[tuple[str, str], fx.Node | None] = {}
     for path, module in root.named_modules():
-        for name, value in module.__dict__.items():
-            if isinstance(value, fx.Proxy):
+        own = {k: v for k, v in module.__dict__.items() if k not in ("_buffers", "_parameters", "_modules")}
+        for name, value in (*own.items(), *module._buffers.items()):
+            if _is_traced(value):
                 left[path, name] = value.node
-            elif isinstance(value, (list, tuple, dict)) and _holds_traced(value):
+            elif _holds_traced(value):
                 left[path, name] = None
-    return graph, left, tracer.left
+    return graph, left
 
 
-def _holds_traced(value: Any) -> bool:
-    """Whether a container holds traced values, at any depth."""
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    return any(isinstance(v, fx.Proxy) or _holds_traced(v) for v in items)
+def _defaults(root: Any) -> dict[str, Any] | None:
+    """Return the options of the forward that have a default: what it does without them is what is imported."""
+    parameters = list(inspect.signature(type(root).forward).parameters.values())[1:]
+    return {p.name: p.default for p in parameters if isinstance(p.default, (bool, int, float, str))} or None
 
 
-def _line_of_error(error: Exception) -> str:
-    """Return the innermost line of a forward outside of PyTorch that *error* passed, as ``12 of net.py``; else empty."""
-    found, here = "", error.__traceback__
-    while here is not None:
-        if line := _line(here.tb_frame, here.tb_lineno):
-            found = line
-        here = here.tb_next
-    return found
+def _is_traced(value: Any) -> bool:
+    return issubclass(type(value), fx.Proxy)
 
 
-def _way_out(error: Exception) -> str:
-    if "control flow" in str(error):
-        return (
-            "a graph does the same in every step, whatever the data: decide by an option of the module (self.flag), or outside "
-            "of it; a gate on data is no weighted sum"
-        )
-    return "give an nn.Sequential, or a module whose forward is one time step without Python control flow on data"
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).split("\n")[0]
-    if "iterated" in text:
-        return "it iterates over a tensor that it computed; write `for step in range(x.shape[0])` and take x[step]"
-    if "control flow" in text:
-        return "it takes an if or a while on a tensor's values"
-    return text or type(error).__name__
+def _holds_traced(value: Any, depth: int = 5) -> bool:
+    """Whether a container, or an object that holds attributes, holds traced values."""
+    if isinstance(value, dict):
+        items: Any = value.values()
+    elif isinstance(value, (list, tuple, set, deque)):
+        items = value
+    elif isinstance(value, (nn.Module, torch.Tensor, type)) or callable(value) or _is_traced(value):
+        return False
+    else:
+        items = getattr(value, "__dict__", {}).values()
+    return depth > 0 and any(_is_traced(v) or _holds_traced(v, depth - 1) for v in items)
 
 
 def _attribute(root: Any, target: str) -> Any:
-    value = root
-    for name in target.split("."):
-        value = getattr(value, name)
-    return value
+    """Return what *root* holds under a dotted name, past torch.fx, which traces parameters that are asked for."""
+    path, _, name = target.rpartition(".")
+    module = root
+    for part in filter(None, path.split(".")):
+        module = module._modules[part] if part in module._modules else module.__dict__[part]
+    for held in (module._parameters, module._buffers, module.__dict__):
+        if name in held:
+            return held[name]
+    return getattr(module, name)

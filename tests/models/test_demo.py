@@ -9,7 +9,7 @@ from spikeport.models import demo
 def test_the_demo_prints_accuracy_and_the_reports(capsys):
     demo.main(["--backend", "reference", "--samples", "40"])
     out, err = capsys.readouterr()
-    for target in demo.TARGETS:
+    for target in demo.TARGETS["digits_conv"]:
         assert f"  {target:12s} 40 of 40 correct" in out
         assert f"images on {target}" in err
     assert "energy a sample" in out
@@ -18,11 +18,14 @@ def test_the_demo_prints_accuracy_and_the_reports(capsys):
     assert "check YOUR.py:FUNCTION" in err
 
 
-@pytest.mark.parametrize(
-    ("correct", "total", "low", "high"), [(891, 899, 0.9825, 0.9955), (10, 10, 0.7225, 1.0), (0, 10, 0.0, 0.2775)]
-)
-def test_wilson_interval(correct, total, low, high):
-    np.testing.assert_allclose(demo.interval(correct, total), (low, high), atol=5e-5)
+@pytest.mark.parametrize(("model", "right"), [("digits_dense", 39), ("digits_rows", 38)])
+def test_the_demo_shows_the_other_networks_on_their_chips(capsys, model, right):
+    demo.main(["--model", model, "--backend", "reference", "--samples", "40"])
+    out, err = capsys.readouterr()
+    for target in demo.TARGETS[model]:
+        assert f"  {target:12s} {right} of 40 correct" in out
+    assert f"{model}.nir: a " in err
+    assert " of 138 neurons, trained with " in err
 
 
 def test_a_score_names_the_ties():

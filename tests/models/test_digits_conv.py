@@ -12,9 +12,6 @@ from spikeport.compiler.importers.torch_module import from_torch
 from spikeport.ir.verify import verify
 from spikeport.models import digits_conv
 
-#: First labels of the training and of the test half.
-LABELS = ([6, 6, 6, 2, 5, 6], [3, 7, 5, 3, 6, 9])
-
 
 @pytest.fixture(scope="module")
 def graph(root):
@@ -63,15 +60,6 @@ def test_the_card_says_what_the_file_does(root, graph, trace):
     assert f"{neurons} neurons and {weights:,} weights" in card
 
 
-def test_the_split_is_fixed_and_disjoint():
-    train_x, train_y, test_x, test_y = digits_conv.split()
-    assert train_x.shape == (898, 1, 8, 8)
-    assert test_x.shape == (899, 1, 8, 8)
-    assert (len(train_y), len(test_y)) == (898, 899)
-    assert (train_y[:6].tolist(), test_y[:6].tolist()) == (LABELS[0], LABELS[1])
-    assert np.array_equal(np.unique(test_x * 16), np.arange(17))
-
-
 def test_training_learns_and_repeats_itself(tmp_path):
     first, second = (digits_conv.train(seed=1, epochs=2, validate=True) for _ in range(2))
     for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
@@ -82,9 +70,3 @@ def test_training_learns_and_repeats_itself(tmp_path):
     again, _ = load_nir(tmp_path / "net.nir")
     ours = run_graph(again, digits_conv.encode(x), "float32").spikes["lif3"].sum(axis=1)
     assert digits_conv.evaluate(first, x, y).correct == int((digits_conv.winners(ours)[0] == y).sum())
-
-
-def test_ties_go_to_the_lowest_class():
-    chosen, ties = digits_conv.winners(np.array([[0, 2, 2], [1, 0, 0], [3, 3, 3]]))
-    assert chosen.tolist() == [1, 0, 0]
-    assert ties == 2

@@ -305,3 +305,23 @@ def test_values_beyond_the_range_of_the_numbers_are_no_result(profile, record, s
         api.run(small_graph(), x, "reference", profile=profile, arith="float32", record=record, record_state=bool(record))
     assert say in str(caught.value)
     assert caught.value.exit_code == 6
+
+
+def test_a_file_of_a_library_carries_what_it_leaves_open(tmp_path, anchors):
+    path = anchors / "braille" / "braille_noDelay_bias_zero.nir"
+    x = np.ones((5, 12))
+    model = spikeport.load(path)
+    assert model.profile is None
+    assert model.leaves_open.code == "E338"
+    assert "E338" not in {d.code for d in model.diagnostics}
+    for refused in (lambda: spikeport.run(model, x), lambda: spikeport.compile(model, "loihi2"),
+                    lambda: spikeport.export(model, tmp_path / "f.nir", dialect="norse")):  # fmt: skip
+        with pytest.raises(ProfileError, match="E338"):
+            refused()
+    assert [d.code for d in spikeport.check(model).diagnostics if d.severity == "error"] == ["E338"]
+    assert spikeport.run(model, x, profile="norse").out
+    stated = spikeport.load(path, dialect="snntorch:zero,reset_delay=no")
+    assert stated.leaves_open is None
+    assert spikeport.run(stated, x).out
+    found = spikeport.export(stated, tmp_path / "f.nir", dialect="norse")
+    assert found[-1].code in ("E583", "E582")

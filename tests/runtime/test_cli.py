@@ -345,6 +345,68 @@ def test_codes_of_static_values(here, call):
             assert found["out/output"].shape == (6, 15, 3)
 
 
+# ------------------------------------------------------------------------------------------------- dialects and export
+
+
+def test_a_recognised_file_asks_for_what_it_does_not_show(here, call, anchors):
+    model = anchors / "braille" / "braille_noDelay_bias_zero.nir"
+    code, _, err = call("check", model)
+    assert code == 2
+    assert err.count("E338") == 1
+    assert "--dialect snntorch:subtract" in err
+    code, out, err = call("check", model, "--dialect", "snntorch:zero,reset_delay=no")
+    assert code == 0
+    assert "ok under snntorch (dt 0.0001 s)" in out
+    assert "note E040: a file of snnTorch (as stated with --dialect); its profile is snntorch:zero" in err
+    assert call("check", model, "--profile", "norse")[0] == 0  # a given profile wins
+    assert call("check", model, "--dialect", "norse,dt=1e-3")[0] == 3
+    assert call("inspect", model, "--dialect", "nope")[0] == 2
+    np.save("b.npy", np.ones((20, 12)))
+    for args in (("run", model, "-i", "b.npy", "-b", "reference"), ("compile", model, "-t", "loihi2", "-o", "m.spk"),
+                 ("compare", model, "-i", "b.npy", "--backends", "reference,reference")):  # fmt: skip
+        code, _, err = call(*args)
+        assert (code, "error E338" in err) == (2, True)
+        assert call(*args, "--dialect", "snntorch:zero,reset_delay=no")[0] == 0
+
+
+def test_a_dialect_where_none_is_needed_is_said(here, call):
+    code, _, err = call("check", "model.py:build", "-p", PROFILE, "--dialect", "norse")
+    assert code == 0
+    assert "warning E047 at model.py:build: this is no .nir file of another program" in err
+
+
+def test_export(here, call):
+    code, out, err = call("export", "model.py:build", "-p", "norse:value", "--dialect", "spikeport", "-o", "m.nir")
+    assert (code, err) == (0, "")
+    assert out == "wrote m.nir\n"
+    assert call("check", "m.nir")[0] == 0
+    code, out, err = call("export", "m.nir", "--dialect", "snntorch", "-o", "s.nir", "--json")
+    found = json.loads(out)
+    assert code == found["exit_code"]
+    codes = {d["code"] for d in found["diagnostics"]}
+    assert codes & {"E583", "E582", "E580"}
+    assert (here / "s.nir").is_file() == (code == 0)
+
+
+def test_an_export_that_cannot_be_leaves_what_was_there(here, call):
+    (here / "f.nir").write_text("precious")
+    for args, exit_code, text in (
+        (("--dialect", "norse"), 2, "E330"),
+        (("--dialect", "nors", "-p", PROFILE), 2, "E041"),
+        (("--dialect", "lava-dl", "-p", PROFILE), 3, "E584 at --dialect: nothing is exported for lava-dl: its importer copies"),
+        (("--dialect", "sinabs", "-p", "norse:value"), 3, "E580"),
+        ((), 2, "E600"),
+    ):
+        code, _, err = call("export", "model.py:build", "-o", "f.nir", *args)
+        assert code == exit_code, err
+        assert text in err
+    assert call("export", "model.py:build", "-o", "nowhere/f.nir", "--dialect", "nir")[0] == 2
+    save_artifact(lower(small_graph(), "loihi2", PROFILE), "m.spk")
+    code, _, err = call("export", "m.spk", "-o", "f.nir", "--dialect", "nir")
+    assert (code, "E618" in err) == (2, True)
+    assert (here / "f.nir").read_text() == "precious"
+
+
 # --------------------------------------------------------------------------------------------------------------- lists
 
 

@@ -22,6 +22,10 @@ from spikeport.ir.profile import Profile
 FLOAT32 = 2e-6
 
 
+#: Fields of nodes, (path, name), that a file leaves out and NIR's default stands for.
+Filled = frozenset[tuple[str, str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """Something that a library's files do not show and that changes the spikes.
@@ -79,9 +83,10 @@ class Dialect:
     profile : str
         The named execution profile that its modules run under, with the fields that every file of it needs.
     evidence : callable
-        What in a graph shows that this library wrote it, as a text; None where nothing does.
+        What in a graph shows that this library wrote it, as a text; None where nothing does. Given too is what the file
+        left out.
     read : callable
-        The reading of a graph, given the fields of the profile that the user stated.
+        The reading of a graph, given the fields of the profile that the user stated, and what the file left out.
     questions : tuple of Question
         What its files leave open.
     refine : callable
@@ -91,8 +96,8 @@ class Dialect:
     name: str
     library: str
     profile: str
-    evidence: Callable[[Graph], str | None]
-    read: Callable[[Graph, Mapping[str, str]], Reading] = lambda graph, stated: Reading(graph)
+    evidence: Callable[[Graph, Filled], str | None]
+    read: Callable[[Graph, Mapping[str, str], Filled], Reading]
     questions: tuple[Question, ...] = ()
     refine: Callable[[Graph, Profile], Graph] = lambda graph, profile: graph
 
@@ -143,6 +148,16 @@ def with_parameters(graph: Graph, path: str, **parameters: Any) -> Op:
     op = graph[path].op
     values: dict[str, Any] = {k: np.asarray(v, getattr(op, k).dtype) for k, v in parameters.items()}
     return dataclasses.replace(op, **values)
+
+
+def starting_at(graph: Graph, name: str) -> Graph:
+    """Return *graph* with membranes that start at the parameter *name*, where that is not 0."""
+    changed: dict[str, Op] = {}
+    for path, p in neurons(graph).items():
+        op = graph[path].op
+        if isinstance(op, Neuron) and np.any(p.get(name, 0)):
+            changed[path] = dataclasses.replace(op, extras=dataclasses.replace(op.extras, v_init=p[name]))
+    return with_ops(graph, changed)
 
 
 # --------------------------------------------------------------------------------------------------------- diagnostics

@@ -8,6 +8,7 @@ import numpy as np
 
 from spikeport.compiler.importers.dialects.base import (
     Dialect,
+    Filled,
     Reading,
     dropped,
     mended,
@@ -23,7 +24,7 @@ from spikeport.ir.ops import Op, Output
 DECAY = 4096
 
 
-def evidence(graph: Graph) -> str | None:
+def evidence(graph: Graph, filled: Filled) -> str | None:
     """Return what shows lava-dl: numbered nodes, the Input among them, and CubaLIF with ``r = 1``, ``w_in = tau_syn``."""
     found = neurons(graph)
     numbered = all(node.path.isdecimal() for node in graph if not isinstance(node.op, Output))
@@ -35,7 +36,7 @@ def evidence(graph: Graph) -> str | None:
     return "its nodes are numbered, the Input too, and every CubaLIF has r = 1 and w_in = tau_syn"
 
 
-def read(graph: Graph, stated: Mapping[str, str]) -> Reading:
+def read(graph: Graph, stated: Mapping[str, str], filled: Filled) -> Reading:
     """Return the graph with time constants in steps: it wrote ``1/vDecay``, and vDecay counts 4096ths."""
     changed: dict[str, Op] = {}
     found = []

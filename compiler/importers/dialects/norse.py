@@ -8,12 +8,14 @@ import numpy as np
 
 from spikeport.compiler.importers.dialects.base import (
     Dialect,
+    Filled,
     Question,
     Reading,
     has,
     mended,
     neurons,
     spikes,
+    starting_at,
     with_ops,
     with_parameters,
 )
@@ -23,12 +25,12 @@ from spikeport.ir.ops import Op
 _LEAKY = ("LIF", "LI", "CubaLIF")
 
 
-def evidence(graph: Graph) -> str | None:
+def evidence(graph: Graph, filled: Filled) -> str | None:
     """Return None: Norse writes plain nodes with r = 1, and the dt by which it multiplies is not in the file."""
     return None
 
 
-def read(graph: Graph, stated: Mapping[str, str]) -> Reading:
+def read(graph: Graph, stated: Mapping[str, str], filled: Filled) -> Reading:
     """Return the graph with time constants in seconds.
 
     Norse 1.1 writes ``tau = dt/tau_mem_inv``, dt times what it is; older ones wrote ``1/tau_mem_inv``. A tau of dt or less
@@ -49,7 +51,8 @@ def read(graph: Graph, stated: Mapping[str, str]) -> Reading:
         found.append(mended(path, text, dt=dt, **{name: float(value.max()) for name, value in taus.items()}))
     # LIFCell, which is written as a CubaLIF, adds its input to the current whole, and leaks in the membrane only.
     cell = {"@%CubaLIF:syn_gain": "unit", "@%CubaLIF:leak": "nir"} if neurons(graph, "CubaLIF") else {}
-    return Reading(with_ops(graph, changed), cell, tuple(found))
+    # The membranes of its cells start at v_leak.
+    return Reading(starting_at(with_ops(graph, changed), "v_leak"), cell, tuple(found))
 
 
 DIALECT = Dialect(

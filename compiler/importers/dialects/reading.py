@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from spikeport.compiler.importers.dialects import DIALECTS, Dialect, Question
+from spikeport.compiler.importers.dialects.base import Filled, neurons
 from spikeport.ir import Diagnostic, Graph
 from spikeport.ir.diagnostics import ImportModelError, ProfileError, UsageError, did_you_mean
 from spikeport.ir.profiles import parse_profile
@@ -66,9 +69,9 @@ def _text(stated: Stated, shown: Mapping[str, str]) -> str:
     return ",".join([f"{name}:{reset}" if reset else name, *fields, *stated.items])
 
 
-def recognised(graph: Graph) -> dict[str, str]:
-    """Return the dialects whose marks *graph* bears, with what shows them."""
-    return {name: why for name, dialect in DIALECTS.items() if (why := dialect.evidence(graph)) is not None}
+def recognised(graph: Graph, filled: Filled = frozenset()) -> dict[str, str]:
+    """Return the dialects whose marks *graph* bears, with what shows them; *filled* is what its file left out."""
+    return {name: why for name, dialect in DIALECTS.items() if (why := dialect.evidence(graph, filled)) is not None}
 
 
 def in_dialect(graph: Graph, text: str | None, found: list[Diagnostic]) -> Graph:
@@ -82,8 +85,9 @@ def in_dialect(graph: Graph, text: str | None, found: list[Diagnostic]) -> Graph
         The dialect that the user states; None leaves it to the marks in the graph, and a graph without (or with those of
         several libraries) is returned as it is.
     found : list of Diagnostic
-        Takes E040 (which dialect, by what, which profile that gives), what was mended (E044), what the exporter drops
-        (E046), and E338 as a note where a question is open: a run then needs a profile.
+        What was said of the file before, fields that it left out (E010) above all. Takes E040 (which dialect, by what, which
+        profile that gives), what was mended (E044), what the exporter drops (E046), and E338 as a note where a question is
+        open: a run then needs a profile.
 
     Raises
     ------
@@ -94,7 +98,17 @@ def in_dialect(graph: Graph, text: str | None, found: list[Diagnostic]) -> Graph
     ProfileError
         E338 where the graph cannot be read without an answer.
     """
-    marks = recognised(graph)
+    if text is not None:
+        parse_dialect(text)
+    if not all(len({value.shape for value in p.values()}) == 1 for p in neurons(graph).values()):
+        return graph  # parameters of several shapes: the verifier refuses them by name
+    with np.errstate(all="ignore"):
+        return _in_dialect(graph, text, found)
+
+
+def _in_dialect(graph: Graph, text: str | None, found: list[Diagnostic]) -> Graph:
+    filled = frozenset((d.path, str(d.facts["field"])) for d in found if d.code == "E010")
+    marks = recognised(graph, filled)
     stated = None if text is None else parse_dialect(text)
     if stated is None:
         if len(marks) != 1:
@@ -107,7 +121,7 @@ def in_dialect(graph: Graph, text: str | None, found: list[Diagnostic]) -> Graph
     open_questions = [q for q in dialect.questions if q.concerns(graph) and not answers.keys() & set(q.keys)]
     if any(q.to_read for q in open_questions):
         raise ProfileError(leaves_open(stated, open_questions, "error"))
-    reading = dialect.read(graph, answers)
+    reading = dialect.read(graph, answers, filled)
     written = _text(stated, reading.fields)
     profile = parse_profile(written)
     why = marks.get(dialect.name)

@@ -7,20 +7,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spikeport.compiler.importers.dialects.base import Dialect, Reading, common, dropped, neurons
+from spikeport.compiler.importers.dialects.base import Dialect, Filled, Reading, common, dropped, neurons
 from spikeport.ir import Graph
 from spikeport.ir.ops import Array
 
 _NAME = re.compile(r"(?:.*\.)?\d+_(LIF(Neuron)?|ExpSyn|Linear)Torch")
 
 
-def evidence(graph: Graph) -> str | None:
+def evidence(graph: Graph, filled: Filled) -> str | None:
     """Return what shows Rockpool: nodes that are called by its classes, ``0_LinearTorch``."""
     named = [node.path for node in graph if _NAME.fullmatch(node.path)]
     return f"{named[0]} is called by a class of it" if named else None
 
 
-def read(graph: Graph, stated: Mapping[str, str]) -> Reading:
+def read(graph: Graph, stated: Mapping[str, str], filled: Filled) -> Reading:
     """Return the graph as it stands; its dt follows from ``r = tau exp(-dt/tau)/dt``, and r means nothing else."""
     found = neurons(graph)
     taus = {path: p["tau" if "tau" in p else "tau_mem"] for path, p in found.items() if "tau" in p or "tau_mem" in p}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from spikeport.compiler.importers.dialects.base import Dialect, Question, Reading, dropped, has, neurons, spikes
+from spikeport.compiler.importers.dialects.base import Dialect, Filled, Question, Reading, dropped, has, neurons, spikes
 from spikeport.ir import Graph
 
 
-def evidence(graph: Graph) -> str | None:
+def evidence(graph: Graph, filled: Filled) -> str | None:
     """Return None: sinabs writes plain IF, LIF and LI with r = 1, as other libraries and people do."""
     return None
 
 
-def read(graph: Graph, stated: Mapping[str, str]) -> Reading:
+def read(graph: Graph, stated: Mapping[str, str], filled: Filled) -> Reading:
     """Return the graph as it stands, in steps; a synaptic time constant of the module is not in it."""
     found = [
         dropped(path, "sinabs writes a LIF with tau_syn as one without: give the module itself if yours has one")
@@ -27,7 +27,7 @@ DIALECT = Dialect(
     (
         Question(
             ("reset",), "reset_fn and spike_fn: :subtract (MembraneSubtract with MultiSpike, its defaults), reset=subtract "
-            "(the same with SingleSpike) or :zero (MembraneReset)",
+            "(the same with SingleSpike) or :zero (MembraneReset with SingleSpike; with MultiSpike it has no counterpart)",
             ":subtract", spikes,
         ),
         Question(

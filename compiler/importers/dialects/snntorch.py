@@ -10,6 +10,7 @@ import numpy as np
 
 from spikeport.compiler.importers.dialects.base import (
     Dialect,
+    Filled,
     Question,
     Reading,
     mended,
@@ -27,14 +28,14 @@ from spikeport.ir.profile import Profile
 DT = 1e-4
 
 
-def evidence(graph: Graph) -> str | None:
+def evidence(graph: Graph, filled: Filled) -> str | None:
     """Return what shows snnTorch's exporter.
 
     With beta (alpha) of the module, it writes ``tau = dt/(1 - beta)``, ``r = tau/dt`` and ``w_in = tau_syn/dt``, dt =
     0.0001, into a graph whose Input is called "input". At first it wrote CubaLIF with ``tau = 1/(1 - .)``, alpha and beta
     exchanged, and ``r = beta``; then as now, but without w_in.
     """
-    if _is_exchanged(graph):
+    if _is_exchanged(graph, filled):
         return "r is 1 - 1/tau_syn in every CubaLIF: its first exporter, which exchanged tau_syn and tau_mem"
     found = neurons(graph)
     fits = all(
@@ -44,39 +45,37 @@ def evidence(graph: Graph) -> str | None:
         and near(p["r"] * DT, p["tau" if "tau" in p else "tau_mem"])
         for path, p in found.items()
     )
-    current = [p for p in found.values() if "w_in" in p]
-    scaled = all(near(p["w_in"] * DT, p["tau_syn"]) for p in current)
-    if not found or not fits or graph.inputs != ("input",) or not (scaled or _is_unscaled(current)):
+    current = {path: p for path, p in found.items() if "w_in" in p}
+    scaled = all(near(p["w_in"] * DT, p["tau_syn"]) for p in current.values())
+    unscaled = all((path, "w_in") in filled for path in current)
+    if not found or not fits or graph.inputs != ("input",) or not (scaled or unscaled):
         return None
-    told = (" and w_in tau_syn/dt" if scaled else " and w_in 1, as before it wrote w_in") if current else ""
+    told = (" and w_in tau_syn/dt" if scaled else " without w_in, as it wrote before") if current else ""
     return f"r is tau/dt{told}, dt = {DT:g}, in every neuron"
 
 
-def _is_unscaled(current: list[dict[str, Array]]) -> bool:
-    return all(np.all(p["w_in"] == 1) for p in current)
-
-
-def _is_exchanged(graph: Graph) -> bool:
+def _is_exchanged(graph: Graph, filled: Filled) -> bool:
     found = neurons(graph)
     return bool(found) and all(
         graph[path].op.kind == "CubaLIF"
-        and bool((p["tau_syn"] > 1).all() and (p["r"] > 0).all() and (p["w_in"] == 1).all())
+        and bool((p["tau_syn"] > 1).all() and (p["r"] > 0).all() and (path, "w_in") in filled)
         and near(p["r"], 1 - 1 / p["tau_syn"])
         and not near(p["tau_syn"], p["tau_mem"], 1e-3)
         for path, p in found.items()
     )
 
 
-def read(graph: Graph, stated: Mapping[str, str]) -> Reading:
+def read(graph: Graph, stated: Mapping[str, str], filled: Filled) -> Reading:
     """Return the graph with exchanged time constants and missing input gains set right, and the dt of the file."""
     changed: dict[str, Op] = {}
     found = []
-    if not _is_exchanged(graph):
+    if not _is_exchanged(graph, filled):
         for path, p in neurons(graph, "CubaLIF").items():
-            if not np.all(p["w_in"] == 1) or not near(p["r"] * DT, p["tau_mem"]) or near(p["tau_syn"], DT):
+            if (path, "w_in") not in filled or not near(p["r"] * DT, p["tau_mem"]) or near(p["tau_syn"], DT):
                 continue
             changed[path] = with_parameters(graph, path, w_in=p["tau_syn"] / DT)
-            text = f"w_in is 1, where snnTorch's input gain of 1 is tau_syn/dt = {_range(p['tau_syn'] / DT)}, as it writes now"
+            gain = _range(p["tau_syn"] / DT)
+            text = f"there is no w_in, and snnTorch's input gain of 1 is tau_syn/dt = {gain}, as it writes now"
             found.append(mended(path, text, w_in=float((p["tau_syn"] / DT).max())))
         return Reading(with_ops(graph, changed), {"dt": repr(DT)}, tuple(found))
     for path, p in neurons(graph).items():
@@ -114,7 +113,9 @@ def refine(graph: Graph, profile: Profile) -> Graph:
 
 
 def decay_of(tau: Array, dt: float) -> Array:
-    """Return the float32 decay from which the exporter computed *tau*: of those near by, the one that gives its bits.
+    """Return the float32 decay from which the exporter computed *tau*: of those near by, one that gives its bits.
+
+    Above 1/2 there is one. Below, several float32 numbers give one float32 tau: that with the fewest digits is taken.
 
     Parameters
     ----------
@@ -133,6 +134,9 @@ def decay_of(tau: Array, dt: float) -> Array:
     for towards in (-np.inf, np.inf):
         other = np.nextafter(middle, np.float32(towards), dtype=np.float32)
         best = np.where((_tau(best, dt, tau.dtype) != tau) & (_tau(other, dt, tau.dtype) == tau), other, best)
+    for digits in range(7, 0, -1):
+        short = np.asarray(np.round(np.asarray(middle, np.float64), digits), np.float32)
+        best = np.where((middle < 0.5) & (_tau(short, dt, tau.dtype) == tau), short, best)
     return np.asarray(best, np.float64)
 
 

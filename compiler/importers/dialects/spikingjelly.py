@@ -7,14 +7,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spikeport.compiler.importers.dialects.base import Dialect, Question, Reading, common, near, neurons
+from spikeport.compiler.importers.dialects.base import Dialect, Filled, Question, Reading, common, near, neurons, starting_at
 from spikeport.ir import Graph
 from spikeport.ir.ops import Array
 
 _TRACED = re.compile(r"_\d+|input_1")
 
 
-def evidence(graph: Graph) -> str | None:
+def evidence(graph: Graph, filled: Filled) -> str | None:
     """Return what shows SpikingJelly's exporter.
 
     With one tau a layer, counted in steps, it writes ``r = 1/dt`` in IF; ``tau*dt``, ``v_leak = v_reset`` and r of 1
@@ -55,10 +55,10 @@ def shown_dt(graph: Graph) -> float | None:
     return dt if dt is not None and dt < 1 else None
 
 
-def read(graph: Graph, stated: Mapping[str, str]) -> Reading:
-    """Return the graph as it stands, and its dt where r shows it."""
+def read(graph: Graph, stated: Mapping[str, str], filled: Filled) -> Reading:
+    """Return the graph with membranes that start at v_reset, as SpikingJelly's do, and its dt where r shows it."""
     dt = shown_dt(graph)
-    return Reading(graph, {} if dt is None else {"dt": repr(dt)})
+    return Reading(starting_at(graph, "v_reset"), {} if dt is None else {"dt": repr(dt)})
 
 
 DIALECT = Dialect(

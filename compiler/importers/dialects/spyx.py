@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spikeport.compiler.importers.dialects.base import Dialect, Reading, common, mended, neurons, with_ops
+from spikeport.compiler.importers.dialects.base import Dialect, Filled, Reading, common, mended, neurons, with_ops
 from spikeport.ir import Diagnostic, Graph
 from spikeport.ir.ops import Affine, Linear, Op
 from spikeport.ir.shapes import infer_shapes
@@ -16,7 +16,7 @@ from spikeport.ir.shapes import infer_shapes
 _NAME = re.compile(r"layer_\d+(\..*)?|(.*/)?(linear|conv2_d|IF|LI|LIF|CuBaLIF)(_\d+)?")
 
 
-def evidence(graph: Graph) -> str | None:
+def evidence(graph: Graph, filled: Filled) -> str | None:
     """Return what shows Spyx: ``r = beta = 1 - dt/tau`` with one dt in every neuron that leaks, and names as it gives them."""
     dt = shown_dt(graph)
     found = neurons(graph)
@@ -35,7 +35,7 @@ def shown_dt(graph: Graph) -> float | None:
     return common(shown, 2e-5)
 
 
-def read(graph: Graph, stated: Mapping[str, str]) -> Reading:
+def read(graph: Graph, stated: Mapping[str, str], filled: Filled) -> Reading:
     """Return the graph with weights the right way round, and inputs of recurrent layers at their neurons."""
     found: list[Diagnostic] = []
     graph = _rewired(_untransposed(graph, found), found)
@@ -51,7 +51,7 @@ def _untransposed(graph: Graph, found: list[Diagnostic]) -> Graph:
     if not dense or not infer_shapes(graph)[1] or infer_shapes(with_ops(graph, turned))[1]:
         return graph
     found += [
-        mended(path, f"the weight {op.weight.shape} has inputs first, as Spyx before 0.2 wrote it; taken transposed")
+        mended(path, f"the weight {op.weight.shape} has inputs first, as Spyx wrote it on haiku; taken transposed")
         for path, op in dense.items()
     ]
     return with_ops(graph, turned)

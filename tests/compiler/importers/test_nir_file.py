@@ -26,7 +26,7 @@ FILES = {
     "cnn/cnn_sinabs.nir": ({"E010"}, set(), ""),
     "legacy/braille_047410e9943a.nir": ({"E010", "E040", "E338"}, set(), "a file of snnTorch"),
     "legacy/braille_v2a_64a0b954dd7a.nir": (
-        {"E010", "E040", "E044", "E338"}, set(), "w_in is 1, where snnTorch's input gain of 1 is tau_syn/dt = 2.22222",
+        {"E010", "E040", "E044", "E338"}, set(), "there is no w_in, and snnTorch's input gain of 1 is tau_syn/dt = 2.22222",
     ),
     "legacy/braille_flattened_19004303a067.nir": (
         {"E010", "E011", "E040", "E044", "E338"}, set(), "tau_syn 10 and tau_mem 2.22222 are exchanged, and r is beta",

@@ -149,7 +149,7 @@ def _decides(self, x):
         (_starts_otherwise, "enters this snntorch.Leaky is not the same in the first call of the forward as in later ones"),
         (_fed, "enters this snntorch.Leaky is not the same in the first call of the forward as in later ones"),
         (_others, "mem of this snntorch.Leaky comes from mem, in which the call before left something else"),
-        (_recorded, "reads seen, which an earlier call left there: a state outside of the neurons"),
+        (_recorded, "cannot be traced, where it finds what the first one left in seen"),
         (_decides, "finds what the first one left in mem: it takes an if or a while on a tensor's values"),
     ],
 )  # fmt: skip
@@ -222,7 +222,7 @@ def _layers_of(forward):
     [
         (_added, "add_", "which is used again afterwards"), (_two_names, "iadd", "which is used again afterwards"),
         (_view, "isub", "which is used again afterwards"), (_out, "mul", "which is used again afterwards"),
-        (_layer, "act", "which is used again afterwards"), (_own, "mul_", "which it reads too"),
+        (_layer, "act", "which is used again afterwards"), (_own, "mul_", "which every later call then finds changed"),
         (_membrane, "mul_", "which may be a state of lif"), (_recurrent, "imul", "which may be a state of lif"),
     ],
 )  # fmt: skip

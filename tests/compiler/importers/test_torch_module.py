@@ -1,6 +1,5 @@
 """Containers, forwards and time loops: the same step, whatever way it was written."""
 
-import dataclasses
 import re
 
 import numpy as np
@@ -10,7 +9,6 @@ from torch import nn
 from torch.nn.utils import prune
 from torch_nets import edges, hidden, leaky, linears, net, same_spikes
 
-from spikeport.compiler.importers import torch_library
 from spikeport.compiler.importers.torch_module import from_torch, hooked
 from spikeport.ir.diagnostics import ImportModelError, VerifyError
 from spikeport.runtime.model import load
@@ -191,27 +189,6 @@ def test_class_and_line_of_the_forward_are_named():
 def test_what_is_no_module_is_refused():
     with pytest.raises(ImportModelError, match=re.escape("from_torch takes a torch.nn.Module, not function")):
         from_torch(hidden)
-
-
-class _Foreign(nn.Module):
-    """A neuron of another library."""
-
-    def forward(self, x):
-        return x
-
-
-def test_neurons_of_two_libraries_are_refused(monkeypatch):
-    module = nn.Sequential(nn.Linear(3, 3), hidden(), _Foreign())
-    find = torch_library.library_of
-    other = dataclasses.replace(
-        find(module[1]), name="other", refusals=lambda *_: [], state_arguments=lambda _: (), results=lambda _: ("spikes",)
-    )
-    for room in ("torch_module", "torch_step", "torch_trace", "torch_build"):
-        monkeypatch.setattr(
-            f"spikeport.compiler.importers.{room}.library_of", lambda m: other if isinstance(m, _Foreign) else find(m)
-        )
-    with pytest.raises(ImportModelError, match=re.escape("several libraries in one module: snntorch at 1, other at 2")):
-        from_torch(module)
 
 
 def test_hooks_are_doubted():

@@ -7,6 +7,7 @@ import pytest
 import sinabs.from_torch
 import sinabs.layers
 import snntorch
+import snntorch.utils
 import torch
 from norse.torch import LICell, LIFCell, LIFParameters, LIFRecurrentCell, LILinearCell, SequentialState
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
@@ -177,7 +178,7 @@ ACCEPTED = {
         lambda: JellyResidual("s"), lambda: {"sample": _rand(3, 40, 6, scale=6), "time_axis": 1}, (),
     ),
     "spikingjelly residual m": (lambda: JellyResidual("m"), lambda: {"sample": _rand(40, 3, 6, scale=6)}, ()),
-    "snntorch loop": (SnnLoop, lambda: {"sample": _rand(2, 20, scale=5)}, ()),
+    "snntorch loop": (SnnLoop, lambda: {"sample": _rand(2, 20, scale=5)}, ("E037",)),
     "sinabs from_model": (
         lambda: sinabs.from_torch.from_model(_analog(), input_shape=(1, 16, 16), batch_size=2),
         lambda: {"sample": _rand(2 * 10, 1, 16, 16, scale=6)}, (),
@@ -206,6 +207,39 @@ def test_a_tutorials_network_imports_exactly(name):
     assert tuple(d.code for d in found if d.code != "E029") == codes
     assert graph.profile is not None
     assert sum(map(float, fired)) > 0, "a sample that makes nothing fire checks nothing"
+
+
+def test_an_idle_membrane_is_no_second_output():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.lif = nn.Linear(4, 3), snntorch.Leaky(beta=0.9, init_hidden=True)
+
+        def forward(self, x):
+            return self.lif(self.fc(x)), self.lif.mem
+
+    graph, _ = import_module(Net(), sample=_rand(2, 4, scale=5))
+    assert graph.outputs == ("output",)
+
+
+def _reset_by(function):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(4, 3)
+            self.lif = neuron.LIFNode() if function is functional.reset_net else snntorch.Leaky(beta=0.9, init_hidden=True)
+
+        def forward(self, x):
+            function(self)
+            return self.lif(self.fc(x))
+
+    return Net()
+
+
+@pytest.mark.parametrize("function", [functional.reset_net, snntorch.utils.reset])
+def test_a_forward_of_one_step_that_resets_its_neurons_is_refused(function):
+    with pytest.raises(ImportModelError, match="starts from zeros in every call, and the forward is one step"):
+        import_module(_reset_by(function))
 
 
 class IfOnData(nn.Module):
