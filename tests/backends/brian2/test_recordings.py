@@ -5,7 +5,7 @@ import pytest
 
 import spikeport
 from spikeport.backends.brian2 import MODES
-from spikeport.models import digits_conv
+from spikeport.models import digits, digits_conv, digits_dense, digits_rows
 
 pytest.importorskip("brian2")
 
@@ -24,10 +24,11 @@ def test_braille(anchors, net, reset, mode):
 
 
 @pytest.mark.parametrize("mode", [m if m == "cpp_standalone" else pytest.param(m, marks=pytest.mark.slow) for m in MODES])
-def test_digits_have_the_engines_predictions_on_the_whole_test_set(root, mode):
+@pytest.mark.parametrize("network", [digits_conv, digits_dense, digits_rows], ids=lambda m: m.__name__.rpartition(".")[2])
+def test_digits_have_the_engines_predictions_on_the_whole_test_set(root, network, mode):
     pytest.importorskip("sklearn")
-    x = digits_conv.encode(digits_conv.split()[2])
-    model = root / "models" / "digits_conv.nir"
+    x = network.encode(digits.split()[2])
+    model = root / "models" / f"{network.__name__.rpartition('.')[2]}.nir"
     expected = spikeport.run(model, x, record="all")
     found = spikeport.run(model, x, "brian2", record="all", backend_options={"mode": mode})
     assert len(x) == 899
