@@ -59,6 +59,7 @@ bench: $(STAMP) ## the benchmarks: speed against the other simulators, a million
 	$(VENV)/bin/python benchmarks/million.py
 	$(VENV)/bin/python benchmarks/importing.py
 	$(VENV)/bin/python benchmarks/density.py --quick
+	$(VENV)/bin/python benchmarks/brian2.py $(if $(ANCHORS),--anchors="$(ANCHORS)")
 	$(VENV)/bin/python benchmarks/loihi1_measured.py
 
 wheel: $(STAMP) ## build sdist and wheel into dist/

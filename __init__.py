@@ -21,6 +21,7 @@ __all__ = [
     "check",
     "compare",
     "compile",
+    "emit",
     "export",
     "format_reports",
     "from_torch",
@@ -31,7 +32,7 @@ __all__ = [
 if TYPE_CHECKING:
     from spikeport.hw_profiles.target import Target
     from spikeport.ir import Graph, Profile
-    from spikeport.runtime.api import check, compare, compile, export, from_torch, load, run
+    from spikeport.runtime.api import check, compare, compile, emit, export, from_torch, load, run
     from spikeport.runtime.report import Report
     from spikeport.runtime.report_text import format_reports
 else:
@@ -44,6 +45,7 @@ else:
         "check": "spikeport.runtime.api",
         "compare": "spikeport.runtime.api",
         "compile": "spikeport.runtime.api",
+        "emit": "spikeport.runtime.api",
         "export": "spikeport.runtime.api",
         "format_reports": "spikeport.runtime.report_text",
         "from_torch": "spikeport.runtime.api",

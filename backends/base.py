@@ -9,7 +9,15 @@ from types import TracebackType
 from typing import ClassVar, Literal
 
 from spikeport.ir.arithmetic import arithmetic as find_arithmetic
-from spikeport.ir.diagnostics import BackendUnavailable, Diagnostic, RunError, UnsupportedError, fail_on_errors
+from spikeport.ir.diagnostics import (
+    BackendUnavailable,
+    Diagnostic,
+    RunError,
+    UnsupportedError,
+    UsageError,
+    did_you_mean,
+    fail_on_errors,
+)
 from spikeport.ir.expressible import inexpressible
 from spikeport.ir.ops import Array
 from spikeport.ir.program import Program
@@ -76,6 +84,41 @@ class Backend(abc.ABC):
     #: Names of the arithmetics that it runs; the first is its default.
     arithmetics: ClassVar[tuple[str, ...]]
     summary: ClassVar[str]
+    #: Options of the backend's own, such as ``mode``, by the words that each takes; the first is its default.
+    options: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    def with_options(self, options: Mapping[str, str]) -> Backend:
+        """Return the backend with *options* of its own set (``--mode``, ``--backend-option``).
+
+        Raises
+        ------
+        UsageError
+            E607 for an option that the backend does not have, or a word that it does not take.
+        """
+        found = []
+        for name, word in options.items():
+            if name not in self.options:
+                known = f"it has {', '.join(self.options)}" if self.options else "it has none"
+                found.append(
+                    Diagnostic(
+                        "E607", name, f"backend {self.name} has no option {name!r}{did_you_mean(name, self.options)}", known
+                    )
+                )
+            elif word not in self.options[name]:
+                words = self.options[name]
+                found.append(
+                    Diagnostic(
+                        "E607", name, f"option {name} of backend {self.name} takes {' | '.join(words)}, not "
+                        f"{word!r}{did_you_mean(word, words)}", "write one of these words",
+                    )
+                )  # fmt: skip
+        if found:
+            raise UsageError(found)
+        return self._with(**options) if options else self
+
+    def _with(self, **options: str) -> Backend:
+        """Return a backend with *options*, which are known to be good; one that lists options says how."""
+        raise NotImplementedError(f"{type(self).__name__} lists options and does not take them")
 
     def available(self) -> Availability:
         """Return whether the backend can run here."""
@@ -107,6 +150,34 @@ class Backend(abc.ABC):
         BackendUnavailable
             E500 where packages are missing.
         """
+
+    def script(self, program: Program, inputs: Mapping[str, Array], title: str) -> Mapping[str, str | Mapping[str, Array]]:
+        """Return *program* as a script of the backend's own simulator that needs nothing of ours, where it can write one.
+
+        Parameters
+        ----------
+        program : Program
+            What to write.
+        inputs : Mapping[str, array, shape (samples, steps, *shape)]
+            What the script runs on by default.
+        title : str
+            A line about what it is.
+
+        Returns
+        -------
+        Mapping[str, text or arrays]
+            Files by name; ``run.py`` is the script.
+
+        Raises
+        ------
+        UsageError
+            E608 for a backend that writes none.
+        UnsupportedError
+            E5xx, with everything that ``check`` finds.
+        """
+        raise UsageError(
+            Diagnostic("E608", "", f"backend {self.name} writes no scripts", "of ours, brian2 does: --backend brian2")
+        )
 
     def require(self, program: Program) -> None:
         """Raise unless the backend is here and can run *program*: the first thing that ``emit`` does."""

@@ -262,6 +262,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "all."),
     ("E501", "an arithmetic that the backend does not run",
      "Choose one that it lists under `spikeport backends`, with --arith."),
+    ("E502", "no C++ compiler for a backend's mode",
+     "The mode compiles what it runs. Without a compiler the backend takes the mode that needs none, with the same spikes, "
+     "only slower. Install g++, or name a compiler in the variable CXX."),
     ("E510", "a connection that the arithmetic or profile cannot express",
      "Integer weights need one population behind each connection, and a bias at the membrane a neuron right behind it. "
      "Run with --arith float64, or restructure the layer."),
@@ -305,6 +308,11 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "Start from a copy of a shipped TOML file, and keep it below a megabyte."),
     ("E606", "a target's file that breaks the schema",
      "Every number needs value, unit, class and source; every construct a line. The message names each key."),
+    ("E607", "an option that the backend does not have",
+     "Some backends have options of their own, --mode M or --backend-option NAME=WORD. The hint lists this one's, or the "
+     "words that the option takes; brian2 has mode: numpy, cython, cpp_standalone."),
+    ("E608", "a backend that writes no scripts",
+     "Only some backends can write a network as a script of their own simulator; the hint names them."),
     ("E609", "compare was given the wrong things",
      "Either two results, `spikeport compare A.npz B.npz`, or a model in two backends, `spikeport compare MODEL "
      "--backends engine,reference --input X`."),
@@ -343,6 +351,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "Choose a file in a folder that is there and writable. What was there before is untouched."),
     ("E632", "not a report",
      "`spikeport report` takes what `spikeport run --report` writes. The message names what breaks the schema."),
+    ("E633", "a folder with other files",
+     "A script and its arrays go into a folder of their own, and nothing that is there already is overwritten. Name a "
+     "folder that is empty or not there yet, or one that holds a former script of ours."),
     ("E640", "an unknown mapper",
      "Choose one of those that the message lists."),
     ("E641", "a number of chips that cannot be",
@@ -389,6 +400,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "that is not scaled as in training, or dt and time constants in different units."),
     ("E811", "a run that cannot be priced",
      "The backend did not count the events of a layer. Run it on one that counts: engine or reference."),
+    ("E812", "a generated program that failed",
+     "The C++ program that a backend generated was refused by the compiler, or ended before its results were written; the "
+     "message has its last words. Brian2's mode numpy compiles nothing and gives the same spikes."),
     ("E901", "an unknown pass",
      "`spikeport passes` lists what there is."),
     ("E902", "a pipeline that cannot be read",

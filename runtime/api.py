@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from spikeport.hw_profiles.target import Target
 
 __all__ = [
-    "CheckResult", "Comparison", "Model", "RunResult", "check", "compare", "compare_backends", "compile", "export",
-    "from_torch", "load", "run", "stated_profile",
+    "CheckResult", "Comparison", "Model", "RunResult", "check", "compare", "compare_backends", "compile", "emit",
+    "export", "from_torch", "load", "run", "stated_profile",
 ]  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def run(
     model: Any, inputs: Any, backend: str = "engine", target: Target | str | None = None, profile: Profile | str | None = None,
     arith: str | None = None, *, steps: int | None = None, encode: str | None = None, seed: int = 0,
     record: tuple[str, ...] | str = (), record_state: bool = False, chips: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress | None = None, backend_options: Mapping[str, str] | None = None,
 ) -> RunResult:  # fmt: skip
     """Run *model* on *inputs*.
 
@@ -188,6 +188,8 @@ def run(
         Chips to spread over.
     progress : callable, optional
         Called with (samples done, samples in all).
+    backend_options : Mapping[str, str], optional
+        Options of the backend's own, such as ``{"mode": "cpp_standalone"}`` for brian2.
 
     Returns
     -------
@@ -203,7 +205,7 @@ def run(
 
     inputs = read_arrays(inputs) if isinstance(inputs, (str, Path)) else inputs
     model = load(model, like=only_shape(inputs))
-    runner = get_backend(backend)
+    runner = get_backend(backend).with_options(backend_options or {})
     settled, number = _settled(model, profile, arith, target)
     _settled_or_asked(model, settled)
     if model.program is not None and (target is None or _name(target) == model.program.target):
@@ -293,6 +295,52 @@ def export(model: Any, path: str | Path, *, dialect: str, profile: Profile | str
         _settled_or_asked(model, None)
         raise missing_profile()
     return export_nir(model.graph, stated, path, dialect)
+
+
+def emit(
+    model: Any, folder: str | Path, backend: str = "brian2", *, inputs: Any = None, profile: Profile | str | None = None,
+    arith: str | None = None, steps: int | None = None, encode: str | None = None, seed: int = 0,
+) -> tuple[Path, ...]:  # fmt: skip
+    """Write *model* as a script of a simulator's own, with its arrays, that runs without spikeport and prints the same spikes.
+
+    Parameters
+    ----------
+    model : path, Graph, Model, Program or torch.nn.Module
+        As for `load`.
+    folder : path
+        Where to write ``run.py`` and its arrays; made where it is not there.
+    backend : str
+        Whose simulator; ``brian2``.
+    inputs : path, array or Mapping, optional
+        What the script runs on by default; None draws spikes at 5 % a step, one sample of *steps* (100).
+    profile, arith, steps, encode, seed
+        As for `run`.
+
+    Returns
+    -------
+    tuple of Path
+        What was written.
+
+    Raises
+    ------
+    UsageError
+        E608 for a backend without scripts, E633 where files of others are in the way.
+    ProfileError, ImportModelError, VerifyError, UnsupportedError
+        See ``spikeport explain CODE``.
+    """
+    from spikeport.backends.registry import get_backend
+    from spikeport.runtime.scripts import made_up, write_script
+
+    inputs = read_arrays(inputs) if isinstance(inputs, (str, Path)) else inputs
+    model = load(model, like=only_shape(inputs))
+    writer = get_backend(backend)
+    settled, number = _settled(model, profile, arith, None)
+    _settled_or_asked(model, settled)
+    program = model.program or lower(model.graph, None, settled, arithmetic=number or writer.arithmetics[0], opt=0)
+    if inputs is None:
+        inputs = made_up(program.graph, steps or 100, seed)
+    given = prepare_inputs(inputs, program.graph, steps=steps, encode=encode, seed=seed)
+    return write_script(writer, program, given.values, Path(folder), model.source)
 
 
 def stated_profile(model: Model, given: Profile | str | None = None) -> Profile | None:

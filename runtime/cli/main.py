@@ -20,6 +20,7 @@ from spikeport.runtime.cli.check import check
 from spikeport.runtime.cli.compare import compare
 from spikeport.runtime.cli.compile import compile_
 from spikeport.runtime.cli.doctor import doctor
+from spikeport.runtime.cli.emit import emit
 from spikeport.runtime.cli.export import export
 from spikeport.runtime.cli.inspect import inspect
 from spikeport.runtime.cli.lists import backends, explain, passes, targets
@@ -39,6 +40,7 @@ app.command("run")(run)
 app.command("compare")(compare)
 app.command("report")(report)
 app.command("export")(export)
+app.command("emit")(emit)
 app.command("inspect")(inspect)
 app.command("targets")(targets)
 app.command("backends")(backends)

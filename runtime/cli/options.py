@@ -46,6 +46,23 @@ Encode = Annotated[
     typer.Option(metavar="CODE", help="constant | rate | latency: X is (samples, *shape), values 0 to 1 for the last two."),
 ]
 
+Mode = Annotated[str | None, typer.Option(metavar="M", help="Mode of the backend; brian2: numpy | cython | cpp_standalone.")]
+BackendOption = Annotated[
+    list[str] | None,
+    typer.Option("--backend-option", metavar="NAME=WORD", help="An option of the backend's own; may be repeated."),
+]
+
+
+def backend_options(mode: str | None, given: list[str] | None) -> dict[str, str]:
+    """Return the options of the backend's own, by name."""
+    found = {} if mode is None else {"mode": mode}
+    for text in given or ():
+        name, equals, word = text.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter(f"{text!r} is not NAME=WORD", param_hint="--backend-option")
+        found[name.strip()] = word.strip()
+    return found
+
 
 def parse_shape(text: str | None) -> tuple[int, ...] | None:
     """Return the shape written as ``1,28,28``."""

@@ -20,6 +20,8 @@ def run(
         Path, typer.Option("--input", "-i", metavar="X.npy|X.npz", help="(steps, *shape) or (samples, steps, *shape).")
     ],
     backend: Annotated[str, typer.Option("--backend", "-b", metavar="B", help="A name of `spikeport backends`.")] = "engine",
+    mode: options.Mode = None,
+    backend_option: options.BackendOption = None,
     target: options.TargetName = None,
     profile: options.ProfileText = None,
     dialect: options.Dialect = None,
@@ -46,6 +48,7 @@ def run(
     from spikeport.runtime.inputs import only_shape
 
     check_writable(out, report)
+    own = options.backend_options(mode, backend_option)
     if timeout is not None and not 0 < timeout < 1e7:
         raise typer.BadParameter(f"{timeout:g} is no number of seconds above 0", param_hint="--timeout")
     with limit(timeout, as_json):
@@ -57,7 +60,7 @@ def run(
         with output.progress_bar("running", in_portions=timeout is not None) as progress:
             result = api.run(
                 loaded, arrays, backend, target, profile, arith, steps=steps, encode=encode, seed=seed, record=recorded,
-                record_state=record_state, chips=chips, progress=progress,
+                record_state=record_state, chips=chips, progress=progress, backend_options=own,
             )  # fmt: skip
     _say(result)
     if out is not None:

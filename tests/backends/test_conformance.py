@@ -37,8 +37,21 @@ def test_our_own_backends_can_be_imported_and_run(name):
     assert here.ok, f"{here.why} ({here.remedy})"
 
 
-@pytest.mark.parametrize(("name", "arithmetic"), [(n, a) for n, b in RUNNERS.items() for a in b.arithmetics])
-@pytest.mark.parametrize("case", cases(), ids=str)
+#: These make objects and code for every case: the fast tests take one case in so many, `make test-all` all of them.
+TAKES_LONG = {"brian2": 20}
+
+
+def pairs():
+    """Yield (case, backend, arithmetic), the most of a slow backend's marked as slow."""
+    for name, backend in RUNNERS.items():
+        for number, arithmetic in enumerate(backend.arithmetics):
+            for index, case in enumerate(cases()):
+                every = TAKES_LONG.get(name, 1) * (1 + 3 * number) if name in TAKES_LONG else 1
+                marks = (pytest.mark.slow,) if index % every else ()
+                yield pytest.param(case, name, arithmetic, marks=marks, id=f"{name}-{arithmetic}-{case}")
+
+
+@pytest.mark.parametrize(("case", "name", "arithmetic"), list(pairs()))
 def test_case(case, name, arithmetic):
     check_case(ready(name), case, arithmetic).require()
 

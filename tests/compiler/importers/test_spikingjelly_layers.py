@@ -1,6 +1,5 @@
 """SpikingJelly's layers, containers and models: spikes bit for bit, in both step modes."""
 
-
 import pytest
 import torch
 from spikingjelly.activation_based import functional, layer, neuron
