@@ -131,18 +131,20 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "The module and its import differ where the membrane lies on the threshold within rounding: sums in another order fall on "
      "either side. Weights and inputs on a grid can meet the threshold exactly; a threshold off the grid avoids it."),
     ("E040", "a file in the dialect of a library",
-     "Each library's exporter leaves marks in a .nir file (which parameters follow from which, how nodes are called). The "
+     "Some exporters leave marks in a .nir file (which parameters follow from which, and how nodes are called). The "
      "message says by what it was recognised, or that --dialect states it, and which profile that gives. A given --profile "
      "always wins."),
     ("E041", "an unknown dialect",
      "Files are read in the dialects snntorch, sinabs, norse, spikingjelly, rockpool, spyx and lava-dl, written "
      "NAME[:RESET][,field=value]; models are exported for a part of them. For all others state the profile."),
     ("E042", "a dialect that the file contradicts",
-     "A dialect mends what one library's exporter writes wrongly; on the file of another it would break what is right. Leave "
+     "A dialect mends what one library's exporter writes wrongly; on the file of another it would break what is right. The "
+     "file bears another library's marks, or has a neuron that the stated one never writes. Leave "
      "--dialect out, or state the profile alone (--profile) to run the plain equations of the file."),
     ("E044", "what an exporter wrote wrongly was mended",
      "Some exporters exchange or scale time constants, transpose weights, or connect recurrent layers wrongly. The message "
-     "says what the file has and what was taken."),
+     "says what the file has and what was taken. Norse 1.1 multiplies every tau by dt; a file of an older Norse, in seconds, "
+     "is read with --profile norse, without --dialect."),
     ("E046", "what an exporter leaves out",
      "The library's exporter drops this without a word, so no file tells whether the module has it. Where it has, import the "
      "module itself, or add it by hand."),
@@ -239,7 +241,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "@PATH:reset_when=after_spike."),
     ("E338", "a dialect leaves something open",
      "The file comes from a known library, whose files do not show all that changes the spikes (the reset kind, mostly). "
-     "State what the message lists behind the dialect's name, --dialect snntorch:zero, or all of it with --profile."),
+     "State what the message lists behind the dialect's name, --dialect snntorch:zero, or all of it with --profile. In "
+     "`spikeport export` the option is --source-dialect. A file of a Norse before 1.1, with tau in seconds, is read with "
+     "--profile norse."),
     ("E401", "a layer that cannot be split to fit",
      "Even the smallest piece of a layer exceeds a limit of a core. The message has the need and the limit: make the "
      "layer narrower, its fan-in smaller, or choose another target."),
@@ -291,6 +295,10 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "spikeport."),
     ("E585", "a layer was written differently for a library",
      "Its importer reads this form, and the spikes are the same. Nothing to do."),
+    ("E586", "weights that were rounded for a library",
+     "Its importer takes one threshold for a whole layer. With one for each neuron, the weights in front are divided by it, "
+     "which float32 holds exactly only for powers of two. Spikes of membranes right at the threshold may differ; one "
+     "threshold a layer, or powers of two, avoid it."),
     ("E590", "a graph that NIR cannot write",
      "A path or a parameter has no form in NIR or HDF5. Rename the node or give full shapes."),
     ("E600", "a command line that cannot be understood",

@@ -39,7 +39,8 @@ def export_nir(graph: Graph, profile: Profile | None, path: str | os.PathLike[st
     Returns
     -------
     tuple of Diagnostic
-        Notes: what was written differently (E585), and that the file was checked (E583); a warning where it was not (E582).
+        Notes: what was written differently (E585), and that the file was checked (E583); warnings where it was not (E582) and
+        where weights were rounded (E586).
 
     Raises
     ------

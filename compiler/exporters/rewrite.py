@@ -17,7 +17,7 @@ from spikeport.ir.ops import Neuron
 
 
 def rewrite(network: StepNetwork, library: Library) -> tuple[Graph, tuple[Diagnostic, ...]]:
-    """Return what is written for *library*, and notes about layers that look different there (E585).
+    """Return what is written for *library*, notes about layers that look different there (E585), warnings of roundings (E586).
 
     Parameters
     ----------
@@ -77,7 +77,9 @@ def rewrite(network: StepNetwork, library: Library) -> tuple[Graph, tuple[Diagno
             if written.offset is not None and np.any(written.offset):
                 attempt(path, wiring.add_to_input, path, written.offset)
             if written.factor is not None:
-                attempt(path, wiring.scale_inputs, path, written.factor)
+                layer, by = attempt(path, wiring.scale_inputs, path, written.factor) or ("", 0.0)
+                if by:
+                    notes.append(_rounded(library, path, layer, by))
             note(path, written.note)
     made: Graph | None = None
     if not refused:
@@ -85,6 +87,16 @@ def rewrite(network: StepNetwork, library: Library) -> tuple[Graph, tuple[Diagno
     if made is None:
         raise UnsupportedError([_refusal(library, *why, paths) for why, paths in refused.items()])
     return made, tuple(notes)
+
+
+def _rounded(library: Library, path: str, layer: str, by: float) -> Diagnostic:
+    """Return the warning that the inputs of *path* are not exactly those of the model (E586)."""
+    return Diagnostic(
+        "E586", path, f"{library.label} takes one threshold and gain for all: the weights of {layer} are multiplied by what is "
+        f"left, and rounded in float32 by up to {by:.2g} of themselves: spikes of membranes right at the threshold may differ",
+        "train with one threshold for the layer, or with powers of two, for an exact file", {"layer": layer, "rounding": by},
+        "warning",
+    )  # fmt: skip
 
 
 def _refusal(library: Library, what: str, why: str, remedy: str, paths: list[str]) -> Diagnostic:

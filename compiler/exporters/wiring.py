@@ -146,9 +146,16 @@ class Wiring:
 
     # --------------------------------------------------------------------------------------------------------- weights
 
-    def scale_inputs(self, neuron: str, factor: Array) -> None:
-        """Multiply all that enters *neuron* by *factor* (of its shape), in the weighted nodes in front."""
+    def scale_inputs(self, neuron: str, factor: Array) -> tuple[str, float]:
+        """Multiply all that enters *neuron* by *factor* (of its shape), in the weighted nodes in front.
+
+        Returns
+        -------
+        (str, float)
+            The layer whose numbers the factor rounds most in float32, and by how much, relative; 0.0 where all are exact.
+        """
         changed: dict[str, Op] = {}
+        worst = ("", 0.0)
         for edge in self.into(neuron):
             op = self.ops[edge.source]
             values = op.parameters()
@@ -159,8 +166,11 @@ class Wiring:
             shaped = {"weight": values["weight"] * rows.reshape(-1, *(1,) * (values["weight"].ndim - 1))}
             if "bias" in values:
                 shaped["bias"] = values["bias"] * rows
+            by = max(_rounding(values[name], value, rows) for name, value in shaped.items())
+            worst = max(worst, (edge.source, by), key=lambda found: found[1])
             changed[edge.source] = dataclasses.replace(op, **shaped)
         self.ops |= changed
+        return worst
 
     def add_to_input(self, neuron: str, offset: Array) -> None:
         """Add *offset* (of its shape) to all that enters *neuron*, in a layer of weights in front."""
@@ -211,6 +221,17 @@ class Wiring:
         nodes = [Node(names[path], op) for path, op in self.ops.items()]
         edges = [Edge(names[e.source], names[path], None, rank) for path in self.ops for rank, e in enumerate(self.into(path))]
         return Graph(tuple(nodes), tuple(edges))
+
+
+def _rounding(before: Array, after: Array, rows: Array) -> float:
+    """Return by how much *after*, which is *before* times *rows*, differs from that as float32 numbers, relative."""
+    exact = np.asarray(before, np.float32).astype(np.float64) * rows.reshape(-1, *(1,) * (np.ndim(before) - 1))
+    exact = np.asarray(exact[exact != 0])
+    rounded = np.asarray(after, np.float32).astype(np.float64)[np.asarray(before, np.float32) != 0]
+    if exact.size != rounded.size or not exact.size:
+        return 0.0
+    by = float(np.max(np.abs(rounded / exact - 1)))
+    return by if by > 1e-15 else 0.0  # the factor itself is a float64 number
 
 
 def _rows(values: Array, op: Op) -> Array:

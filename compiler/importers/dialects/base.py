@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.ir import Diagnostic, Graph
+from spikeport.ir.diagnostics import ImportModelError
 from spikeport.ir.ops import Array, Neuron, Op
 from spikeport.ir.profile import Profile
 
@@ -22,7 +23,7 @@ from spikeport.ir.profile import Profile
 FLOAT32 = 2e-6
 
 
-#: Fields of nodes, (path, name), that a file leaves out and NIR's default stands for.
+#: Fields of nodes, (path, name), that a file leaves out and NIR's default stands for; nodes that it leaves out, (path, "").
 Filled = frozenset[tuple[str, str]]
 
 
@@ -90,7 +91,9 @@ class Dialect:
     questions : tuple of Question
         What its files leave open.
     refine : callable
-        The graph with what is known once the profile is complete: exact coefficients.
+        The graph with what is known once the profile is complete: exact coefficients; refuses what cannot be.
+    unsaid : str
+        What no file of it has, for the note that a file is one of its (E040).
     """
 
     name: str
@@ -100,6 +103,7 @@ class Dialect:
     read: Callable[[Graph, Mapping[str, str], Filled], Reading]
     questions: tuple[Question, ...] = ()
     refine: Callable[[Graph, Profile], Graph] = lambda graph, profile: graph
+    unsaid: str = ""
 
 
 # ------------------------------------------------------------------------------------------------ looking at a graph
@@ -172,3 +176,8 @@ def mended(path: str, message: str, **facts: Any) -> Diagnostic:
 def dropped(path: str, message: str) -> Diagnostic:
     """Return the warning that an exporter leaves something out that a module may have (E046)."""
     return Diagnostic("E046", path, message, "nothing to do if the module has none of it", severity="warning")
+
+
+def contradicted(path: str, message: str, hint: str, **facts: Any) -> ImportModelError:
+    """Return the refusal of a file that the library's exporter cannot have written (E042)."""
+    return ImportModelError(Diagnostic("E042", path, message, hint, facts))

@@ -1,10 +1,11 @@
-"""Norse's files: tau multiplied by dt; dt, reset method and v_reset are lost, and LIFCell is written as a CubaLIF."""
+"""Norse's files: tau multiplied by dt; dt, reset method and v_reset are lost, and LIFCell is written as a CubaLIF.
+
+That is Norse 1.1. Older versions wrote tau in seconds, which no file shows: those are read with ``--profile norse``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import numpy as np
 
 from spikeport.compiler.importers.dialects.base import (
     Dialect,
@@ -31,10 +32,10 @@ def evidence(graph: Graph, filled: Filled) -> str | None:
 
 
 def read(graph: Graph, stated: Mapping[str, str], filled: Filled) -> Reading:
-    """Return the graph with time constants in seconds.
+    """Return the graph with time constants in seconds: Norse 1.1 writes ``tau = dt/tau_mem_inv``, dt times what it is.
 
-    Norse 1.1 writes ``tau = dt/tau_mem_inv``, dt times what it is; older ones wrote ``1/tau_mem_inv``. A tau of dt or less
-    has only the first reading, since no Euler step decays by it.
+    Older ones wrote ``1/tau_mem_inv``; both may give any number, so every neuron alike is read in the first way, and the
+    verifier refuses what is dt or less then (E303).
     """
     if "dt" not in stated:
         return Reading(graph)
@@ -43,11 +44,12 @@ def read(graph: Graph, stated: Mapping[str, str], filled: Filled) -> Reading:
     found = []
     for path, p in neurons(graph, *_LEAKY).items():
         taus = {name: value for name, value in p.items() if name.startswith("tau")}
-        if all(np.all(value > dt) for value in taus.values()):
-            continue
         changed[path] = with_parameters(graph, path, **{name: value / dt for name, value in taus.items()})
         told = ", ".join(f"{name} {float(value.max()):.6g} s" for name, value in taus.items())
-        text = f"{told}: Norse's exporter multiplies time constants by dt; taken divided by dt = {dt:g} s"
+        text = (
+            f"{told}: Norse 1.1 multiplies time constants by dt; taken divided by dt = {dt:g} s (a file of an older Norse has "
+            "seconds: read it with --profile norse in place of the dialect)"
+        )
         found.append(mended(path, text, dt=dt, **{name: float(value.max()) for name, value in taus.items()}))
     # LIFCell, which is written as a CubaLIF, adds its input to the current whole, and leaks in the membrane only.
     cell = {"@%CubaLIF:syn_gain": "unit", "@%CubaLIF:leak": "nir"} if neurons(graph, "CubaLIF") else {}
@@ -59,7 +61,9 @@ DIALECT = Dialect(
     "norse", "Norse", "norse", evidence, read,
     (
         Question(
-            ("dt",), "dt, by which its exporter multiplies every tau: dt=0.001 (its default)", "dt=0.001", has(*_LEAKY), True,
+            ("dt",), "dt, by which Norse 1.1 multiplies every tau: dt=0.001 (its default); older files, with tau in seconds, "
+            "are read with --profile norse in place of the dialect",
+            "dt=0.001", has(*_LEAKY), True,
         ),
         Question(
             ("reset",), "reset_method and v_reset, which it does not write: :value (its default; v_reset is 0 then, else "

@@ -51,6 +51,7 @@ def parse_dialect(text: str) -> Stated:
     """
     head, *items = [part.strip() for part in text.replace(",@", "@").replace("@", ",@").split(",")]
     name, _, reset = head.partition(":")
+    name = name.strip().lower()
     name = name.replace("_", "-") if name.replace("_", "-") in DIALECTS else name
     if name not in DIALECTS:
         hint = f"one of {', '.join(DIALECTS)}; for other files state the profile: --profile NAME"
@@ -108,6 +109,7 @@ def in_dialect(graph: Graph, text: str | None, found: list[Diagnostic]) -> Graph
 
 def _in_dialect(graph: Graph, text: str | None, found: list[Diagnostic]) -> Graph:
     filled = frozenset((d.path, str(d.facts["field"])) for d in found if d.code == "E010")
+    filled |= {(d.path, "") for d in found if d.code == "E018" and d.path in graph.outputs}
     marks = recognised(graph, filled)
     stated = None if text is None else parse_dialect(text)
     if stated is None:
@@ -127,12 +129,13 @@ def _in_dialect(graph: Graph, text: str | None, found: list[Diagnostic]) -> Grap
     why = marks.get(dialect.name)
     by = "as stated with --dialect" if text is not None else f"recognised: {why}"
     facts = {"dialect": dialect.name, "evidence": why}
+    unsaid = f"; {dialect.unsaid}" if dialect.unsaid else ""
     if open_questions:
         result = f"{', '.join(f'{k}={v}' for k, v in reading.fields.items()) or 'nothing else'} follows from it"
-        found.append(Diagnostic("E040", "", f"a file of {dialect.library} ({by}); {result}", "", facts, "note"))
+        found.append(Diagnostic("E040", "", f"a file of {dialect.library} ({by}); {result}{unsaid}", "", facts, "note"))
         found += [*reading.found, leaves_open(stated, open_questions, "note")]
         return reading.graph
-    text = f"a file of {dialect.library} ({by}); its profile is {written}"
+    text = f"a file of {dialect.library} ({by}); its profile is {written}{unsaid}"
     hint = "state --profile if it was not" if stated.items == () and why else ""
     found += [Diagnostic("E040", "", text, hint, facts, "note"), *reading.found]
     return dialect.refine(reading.graph, profile).replace(profile=profile)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from spikeport.compiler.importers.dialects.base import Dialect, Filled, Question, Reading, dropped, has, neurons, spikes
-from spikeport.ir import Graph
+from spikeport.ir import Diagnostic, Graph
+from spikeport.ir.diagnostics import ImportModelError
+from spikeport.ir.profile import Profile
 
 
 def evidence(graph: Graph, filled: Filled) -> str | None:
@@ -22,6 +24,22 @@ def read(graph: Graph, stated: Mapping[str, str], filled: Filled) -> Reading:
     return Reading(graph, {"dt": "1.0"}, tuple(found))
 
 
+def refine(graph: Graph, profile: Profile) -> Graph:
+    """Return *graph*; refuse a bound of an LI, since sinabs gives out its membrane before the bound."""
+    bounds = {path: profile.at(path, "LI").clamp_low for path in neurons(graph, "LI")}
+    bad = [
+        Diagnostic(
+            "E021", path, f"min_v_mem={low} on an ExpLeak: sinabs bounds its membrane and gives out what it was before",
+            "set min_v_mem=None on it and retrain; where only spiking layers have the bound, state it for them: "
+            f"clamp_low=none,@%LIF:clamp_low={low},@%IF:clamp_low={low}",
+        )
+        for path, low in bounds.items() if low is not None
+    ]  # fmt: skip
+    if bad:
+        raise ImportModelError(bad)
+    return graph
+
+
 DIALECT = Dialect(
     "sinabs", "sinabs", "sinabs", evidence, read,
     (
@@ -31,11 +49,18 @@ DIALECT = Dialect(
             ":subtract", spikes,
         ),
         Question(
-            ("gain",), "norm_input: gain=nir (True, its default) or gain=unit (False)", "gain=nir", has("LIF", "LI"),
+            ("gain",), "norm_input: gain=nir (True, the default of LIF) or gain=unit (False, the default of ExpLeak, which is "
+            "the LI of a file); where they differ, gain=nir,@%LI:gain=unit",
+            "gain=nir", has("LIF"),
+        ),
+        Question(
+            ("gain",), "norm_input of ExpLeak, which is the LI of a file: gain=unit (False, its default) or gain=nir (True)",
+            "gain=unit", lambda graph: has("LI")(graph) and not has("LIF")(graph),
         ),
         Question(
             ("clamp_low",), "min_v_mem: clamp_low=none (its default) or clamp_low=NUMBER", "clamp_low=none",
-            has("IF", "LIF", "LI"),
+            has("IF", "LIF"),
         ),
     ),
+    refine,
 )  # fmt: skip

@@ -20,7 +20,8 @@ from spikeport.compiler.importers.dialects.base import (
     with_ops,
     with_parameters,
 )
-from spikeport.ir import Graph
+from spikeport.ir import Diagnostic, Graph
+from spikeport.ir.diagnostics import ImportModelError
 from spikeport.ir.ops import Array, Discrete, Neuron, Op
 from spikeport.ir.profile import Profile
 
@@ -70,6 +71,7 @@ def read(graph: Graph, stated: Mapping[str, str], filled: Filled) -> Reading:
     changed: dict[str, Op] = {}
     found = []
     if not _is_exchanged(graph, filled):
+        _refuse_clamped(graph, float(stated.get("dt", DT)))
         for path, p in neurons(graph, "CubaLIF").items():
             if (path, "w_in") not in filled or not near(p["r"] * DT, p["tau_mem"]) or near(p["tau_syn"], DT):
                 continue
@@ -89,19 +91,42 @@ def read(graph: Graph, stated: Mapping[str, str], filled: Filled) -> Reading:
     return Reading(with_ops(graph, changed), {"dt": "1.0"}, tuple(found))
 
 
+def _refuse_clamped(graph: Graph, dt: float) -> None:
+    """Refuse decays outside 0 to 1: snnTorch clamps them in its forward, and writes them as they are."""
+    bad = []
+    for path, p in neurons(graph).items():
+        for name in ("tau", "tau_mem", "tau_syn"):
+            tau = p.get(name, np.ones(0))
+            decay = 1 - dt / tau[(tau != 0) & np.isfinite(tau)]
+            wrong = decay[(decay < -1e-5) | (decay > 1)]
+            if wrong.size:
+                of = "alpha" if name == "tau_syn" else "beta"
+                worst = float(wrong[np.argmax(np.abs(wrong - 0.5))])
+                text = f"{name} stands for {of} = {worst:.6g}, outside 0 to 1: snnTorch's forward clamps it, its file does not"
+                hint = f"clamp {of} in the module and export it anew; or state the dt of the file (dt=...)"
+                bad.append(Diagnostic("E303", path, text, hint, {"dt": dt, of: worst}))
+    if bad:
+        raise ImportModelError(bad)
+
+
 def _range(values: Array) -> str:
     low, high = float(values.min()), float(values.max())
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def refine(graph: Graph, profile: Profile) -> Graph:
-    """Return the graph with the module's own beta and alpha, float32 numbers that tau gives back only nearly."""
+    """Return the graph with the module's own beta and alpha, float32 numbers that tau gives back only nearly.
+
+    None where tau is dt or less: the verifier says so (E303), as for every Euler step.
+    """
     changed: dict[str, Op] = {}
     for node in graph:
         op = node.op
         if not isinstance(op, Neuron) or not op.has_leak:
             continue
         mem = op.arrays()["tau_mem" if op.has_current else "tau"]
+        if not all(np.all(value > profile.dt) for name, value in op.arrays().items() if name.startswith("tau")):
+            continue
         one = np.ones(mem.shape)
         current: dict[str, Any] = {}
         if op.has_current:
@@ -155,4 +180,5 @@ DIALECT = Dialect(
         ),
     ),
     refine,
+    "inhibition and graded_spikes_factor of the module are not in the file",
 )  # fmt: skip

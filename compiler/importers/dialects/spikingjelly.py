@@ -11,27 +11,26 @@ from spikeport.compiler.importers.dialects.base import Dialect, Filled, Question
 from spikeport.ir import Graph
 from spikeport.ir.ops import Array
 
-_TRACED = re.compile(r"_\d+|input_1")
+#: What torch.fx calls the layers of a Sequential.
+_TRACED = re.compile(r"(_\d+)+")
 
 
 def evidence(graph: Graph, filled: Filled) -> str | None:
     """Return what shows SpikingJelly's exporter.
 
     With one tau a layer, counted in steps, it writes ``r = 1/dt`` in IF; ``tau*dt``, ``v_leak = v_reset`` and r of 1
-    (``decay_input``) or tau in LIF; ``r = tau_mem/dt``, ``w_in = tau_syn/dt`` in CubaLIF. Its names are those of torch.fx,
-    which never calls an Input "input".
+    (``decay_input``) or tau in LIF; ``r = tau_mem/dt``, ``w_in = tau_syn/dt`` in CubaLIF. Its names are those of torch.fx:
+    for a Sequential an Input "input_1" and layers "_0", "_1". Only both together are marks: other exporters trace too, and
+    any r is 1/dt for some dt. A module with names of its own is to be stated.
     """
     found = neurons(graph)
-    if not found or "input" in graph.inputs or not all(_fits(graph[path].op.kind, p) for path, p in found.items()):
+    traced = graph.inputs == ("input_1",) and all(_TRACED.fullmatch(path) for path in found)
+    if not found or not traced or not all(_fits(graph[path].op.kind, p) for path, p in found.items()):
         return None
     dt = shown_dt(graph)
-    if dt is not None:
-        return f"r is 1/dt in IF, tau/dt or 1 in LIF, tau_mem/dt in CubaLIF, with one dt = {dt:g} for all"
-    if any(p["r"].flat[0] != 1 for p in found.values() if p["r"].size):
+    if dt is None:
         return None
-    if all(_TRACED.fullmatch(path) for path in (*graph.inputs, *found)):
-        return "r is 1 and v_leak v_reset in every LIF, one tau a layer, and the names are those of torch.fx"
-    return None
+    return f"r is 1/dt in IF, tau/dt or 1 in LIF, tau_mem/dt in CubaLIF, with one dt = {dt:g} for all, and torch.fx named it"
 
 
 def _fits(kind: str, p: dict[str, Array]) -> bool:
@@ -65,8 +64,8 @@ DIALECT = Dialect(
     "spikingjelly", "SpikingJelly", "spikingjelly:value", evidence, read,
     (
         Question(
-            ("dt",), "dt, which only IF, CubaLIF and LIF without decay_input show: dt=0.0001 (its default)", "dt=0.0001",
-            lambda graph: bool(neurons(graph, "LIF")) and shown_dt(graph) is None,
+            ("dt",), "dt, which only IF, CubaLIF and LIF without decay_input show, where it is below 1: dt=0.0001 (its "
+            "default)", "dt=0.0001", lambda graph: bool(neurons(graph, "IF", "LIF", "CubaLIF")) and shown_dt(graph) is None,
         ),
     ),
 )  # fmt: skip

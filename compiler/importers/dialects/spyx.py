@@ -8,7 +8,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spikeport.compiler.importers.dialects.base import Dialect, Filled, Reading, common, mended, neurons, with_ops
+from spikeport.compiler.importers.dialects.base import (
+    Dialect,
+    Filled,
+    Question,
+    Reading,
+    common,
+    has,
+    mended,
+    near,
+    neurons,
+    with_ops,
+)
 from spikeport.ir import Diagnostic, Graph
 from spikeport.ir.ops import Affine, Linear, Op
 from spikeport.ir.shapes import infer_shapes
@@ -17,21 +28,25 @@ _NAME = re.compile(r"layer_\d+(\..*)?|(.*/)?(linear|conv2_d|IF|LI|LIF|CuBaLIF)(_
 
 
 def evidence(graph: Graph, filled: Filled) -> str | None:
-    """Return what shows Spyx: ``r = beta = 1 - dt/tau`` with one dt in every neuron that leaks, and names as it gives them."""
+    """Return what shows Spyx: names as it gives them, and ``r = beta = 1 - dt/tau`` with one dt for several tau."""
     dt = shown_dt(graph)
     found = neurons(graph)
     if dt is None or not all(_NAME.fullmatch(path) for path in found):
         return None
-    return f"r is 1 - dt/tau with one dt = {dt:g} in every neuron that leaks, and they are called as it calls them"
+    return f"r is 1 - dt/tau with one dt = {dt:g} for several tau, and its neurons are called as Spyx calls them"
 
 
 def shown_dt(graph: Graph) -> float | None:
-    """Return the dt that r shows, or None where no neuron leaks or they show several."""
-    shown = []
+    """Return the dt that r shows, or None where it shows several, or where there is one tau: any r gives a dt then."""
+    shown, taus = [], []
     for p in neurons(graph, "LIF", "LI", "CubaLIF", "CubaLI").values():
         if p["v_leak"].any() or not np.all((p["r"] > 0) & (p["r"] < 1)):
             return None
-        shown.append(p["tau" if "tau" in p else "tau_mem"] * (1 - p["r"]))
+        taus.append(np.ravel(p["tau" if "tau" in p else "tau_mem"]))
+        shown.append(taus[-1] * (1 - np.ravel(p["r"])))
+    flat = np.concatenate(taus) if taus else np.zeros(0)
+    if not flat.size or near(flat, flat[0], 1e-3):
+        return None
     return common(shown, 2e-5)
 
 
@@ -74,4 +89,12 @@ def _rewired(graph: Graph, found: list[Diagnostic]) -> Graph:
     return graph.replace(edges=edges)
 
 
-DIALECT = Dialect("spyx", "Spyx", "spyx:subtract", evidence, read)
+DIALECT = Dialect(
+    "spyx", "Spyx", "spyx:subtract", evidence, read,
+    (
+        Question(
+            ("dt",), "dt, which r shows where there are several time constants: dt=1 (its default)", "dt=1",
+            lambda graph: has("LIF", "LI", "CubaLIF", "CubaLI")(graph) and shown_dt(graph) is None,
+        ),
+    ),
+)  # fmt: skip

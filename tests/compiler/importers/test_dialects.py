@@ -177,6 +177,24 @@ def test_a_w_in_that_the_file_states_is_left_as_it_is(tmp_path):
     assert (graph["n"].op.w_in == 1).all()
 
 
+def snn_lif(path, beta):
+    tau = 1e-4 / (1 - np.asarray(beta))
+    return plain(path, nir.LIF(tau, tau / 1e-4, 0 * tau, 1 + 0 * tau))
+
+
+def test_snntorch_s_beta_of_0_is_a_tau_of_dt(tmp_path):
+    graph, found = load_nir(snn_lif(tmp_path / "f.nir", [0.0, 0.5]), "snntorch:subtract")
+    with pytest.raises(VerifyError, match="E303 at n"):
+        verify(graph, graph.profile)
+    assert "inhibition and graded_spikes_factor of the module are not in the file" in found[-1].message
+
+
+@pytest.mark.parametrize("beta", [-0.2, 1.2])
+def test_snntorch_s_betas_outside_0_to_1_are_refused(tmp_path, beta):
+    with pytest.raises(ImportModelError, match=f"E303 at n: tau stands for beta = {beta}, outside 0 to 1"):
+        load_nir(snn_lif(tmp_path / "f.nir", [beta, 0.5]), "snntorch:subtract")
+
+
 # -------------------------------------------------------------------------------------------------------------- sinabs
 
 
@@ -225,6 +243,21 @@ def test_sinabs_asks_for_what_its_files_do_not_show(tmp_path):
     graph, found = load_nir(path, "sinabs:zero,clamp_low=none,gain=nir")
     assert not [d for d in found if d.code == "E338"]
     assert (graph.profile.dt, graph.profile.gain, graph.profile.clamp_low) == (1.0, "nir", None)
+
+
+def test_sinabs_li_has_its_own_default_and_no_bound(tmp_path):
+    path = plain(tmp_path / "f.nir", nir.LI(*(np.ones(3),) * 3))
+    (asked,) = [d for d in load_nir(path, "sinabs")[1] if d.code == "E338"]
+    assert asked.facts["open"] == ["gain"]
+    assert "gain=unit (False, its default)" in asked.message
+    assert "--dialect sinabs,gain=unit" in asked.hint
+    assert load_nir(path, "sinabs,gain=unit")[0].profile.clamp_low is None
+    for text in ("clamp_low=-0.2", "@%LI:clamp_low=-0.2", "@n:clamp_low=-0.2"):
+        with pytest.raises(ImportModelError, match=r"E021 at n: min_v_mem=-0\.2 on an ExpLeak: sinabs bounds"):
+            load_nir(path, f"sinabs,gain=unit,{text}")
+    path = plain(tmp_path / "g.nir", nir.LIF(*(np.ones(3),) * 4))
+    (asked,) = [d for d in load_nir(path, "sinabs")[1] if d.code == "E338"]
+    assert "gain=unit (False, the default of ExpLeak" in asked.message
 
 
 def plain(path, node, weight=None, names=("input", "fc", "n", "output")):
@@ -287,10 +320,23 @@ def test_norse_asks_for_its_dt_before_it_reads(tmp_path, anchors):
     with pytest.raises(ProfileError, match="E338: a file of Norse") as caught:
         load_nir(tmp_path / "f.nir", "norse")
     assert "--dialect norse:value,dt=0.001" in str(caught.value)
-    # Older files of Norse have seconds: read as they are.
-    graph, found = load_nir(anchors / "lif" / "lif_norse.nir", "norse:value,dt=1e-4")
+    # Older files of Norse have seconds: read with the profile alone.
+    assert "older files, with tau in seconds, are read with --profile norse" in str(caught.value)
+    graph, found = load_nir(anchors / "lif" / "lif_norse.nir")
     assert "E044" not in {d.code for d in found}
     assert graph["1"].op.tau == pytest.approx(0.0025)
+
+
+def test_norse_s_tau_is_divided_by_dt_for_every_neuron_alike(tmp_path):
+    one = np.ones(2)
+    path = plain(tmp_path / "f.nir", nir.LIF(np.array([2e-3, 2e-6]), one, 0 * one, one))  # 2 s and 2 ms
+    graph, found = load_nir(path, "norse:value,dt=1e-3")
+    assert graph["n"].op.tau == pytest.approx([2, 2e-3])
+    assert "read it with --profile norse" in next(d.message for d in found if d.code == "E044")
+    path = plain(tmp_path / "g.nir", nir.LIF(np.array([2e-3, 5e-7]), one, 0 * one, one))
+    graph, _ = load_nir(path, "norse:value,dt=1e-3")
+    with pytest.raises(VerifyError, match="E303 at n"):
+        verify(graph, graph.profile)
 
 
 # -------------------------------------------------------------------------------------------------------- SpikingJelly
@@ -327,7 +373,8 @@ def test_spikingjelly(tmp_path, v_reset, decay_input):
     x = inputs(SHAPE)
     with torch.no_grad():
         expected = stepped(module, x)
-    got, codes = read(path, x)  # recognised, and complete
+    assert load_nir(path)[0].profile is None  # its names are the module's own
+    got, codes = read(path, x, "spikingjelly")  # stated, and complete
     assert "E040" in codes
     assert not codes & {"E338", "E044"}
     assert expected.any()
@@ -338,11 +385,54 @@ def test_spikingjelly_s_dt_is_asked_back_where_no_gain_shows_it(tmp_path):
     one = np.ones(3)
     node = nir.LIF(2e-3 * one, one, 0 * one, one, 0 * one)
     path = plain(tmp_path / "f.nir", node, names=("input_1", "_0", "_1", "output"))
-    graph, found = load_nir(path)
+    assert recognised(load_nir(path)[0]) == {}
+    graph, found = load_nir(path, "spikingjelly")
     assert graph.profile is None
     (asked,) = [d for d in found if d.code == "E338"]
     assert "--dialect spikingjelly,dt=0.0001" in asked.hint
     assert load_nir(path, "spikingjelly,dt=1e-3")[0].profile.dt == 1e-3
+
+
+def test_spikingjelly_asks_for_the_dt_of_if_too(tmp_path):
+    one = np.ones(3)
+    path = plain(tmp_path / "f.nir", nir.IF(one, one, 0 * one), names=("input_1", "_0", "_1", "output"))
+    graph, found = load_nir(path, "spikingjelly")
+    assert graph.profile is None
+    assert [d.facts["open"] for d in found if d.code == "E338"] == [["dt"]]
+    path = plain(tmp_path / "g.nir", nir.IF(1e4 * one, one, 0 * one), names=("input_1", "_0", "_1", "output"))
+    assert load_nir(path, "spikingjelly")[0].profile.dt == 1e-4
+
+
+def test_spikingjelly_s_files_of_a_sequential_are_recognised(tmp_path):
+    pytest.importorskip("spikingjelly")
+    from spikingjelly.activation_based import layer, neuron
+    from spikingjelly.activation_based.nir_exchange import export_to_nir
+
+    module = nn.Sequential(layer.Linear(5, 4), neuron.LIFNode(3.0), nn.Sequential(layer.Linear(4, 3), neuron.IFNode()))
+    path = save(tmp_path / "f.nir", export(export_to_nir, module, torch.zeros(1, 5), dt=1e-3))
+    assert set(recognised(load_nir(path)[0])) == {"spikingjelly"}
+    assert load_nir(path)[0].profile.dt == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("node", "names"),
+    [
+        (nir.LIF(*np.array([[0.02], [2.0], [0.0], [1.0]])), ("in", "fc", "pop", "output")),
+        (nir.LIF(*np.array([[0.02], [2.0], [0.0], [1.0]])), ("input_1", "fc", "pop", "output")),
+        (nir.LIF(*np.array([[0.02], [1.0], [0.0], [1.0]])), ("_0", "fc", "_1", "output")),
+        (nir.IF(*np.array([[2.0], [1.0]])), ("in", "fc", "pop", "output")),
+        (nir.LIF(*np.array([[0.02], [0.5], [0.0], [1.0]])), ("input", "linear", "LIF", "output")),
+        (nir.LIF(*np.array([[0.02], [0.1], [0.0], [1.0]])), ("input", "layer_0", "layer_1", "output")),
+        (nir.CubaLIF(*np.array([[0.02], [0.01], [1.0], [0.0], [1.0]]), w_in=np.array([0.02])), ("0", "1", "2", "output")),
+        (nir.CubaLIF(*np.array([[1 / 2048], [1 / 128], [1.0], [0.0], [1.0]]), w_in=np.array([1 / 2048])),
+         ("0", "1", "2", "output")),
+    ],
+)  # fmt: skip
+def test_hand_made_files_are_not_recognised(tmp_path, node, names):
+    graph, found = load_nir(plain(tmp_path / "f.nir", node, names=names))
+    assert recognised(graph) == {}
+    assert graph.profile is None
+    assert not {"E040", "E044", "E338"} & {d.code for d in found}
 
 
 # --------------------------------------------------------------------------------- those that are not installed: by facts
@@ -379,6 +469,15 @@ def test_spyx_has_gains_of_1(tmp_path, kind):
     assert np.allclose(model.beta, beta)
     assert (model.mem_gain == 1).all()
     assert kind == "LIF" or (model.syn_gain == 1).all()
+
+
+def test_spyx_s_dt_is_asked_back_where_there_is_one_tau(tmp_path):
+    path = plain(tmp_path / "f.nir", spyx_node("LIF", np.array([0.8, 0.8]), 1), names=("input", "layer_0", "layer_1", "output"))
+    assert recognised(load_nir(path)[0]) == {}
+    graph, found = load_nir(path, "spyx")
+    assert graph.profile is None
+    assert "--dialect spyx,dt=1" in next(d.hint for d in found if d.code == "E338")
+    assert load_nir(path, "spyx,dt=1")[0].profile.dt == 1
 
 
 def test_spyx_weights_with_inputs_first_are_turned_where_only_that_fits(tmp_path):
@@ -419,6 +518,19 @@ def lava(path, decay_mem=128, decay_syn=2048):
     return save(path, nir.NIRGraph(nodes, [(0, 1), (1, 2)], type_check=False))
 
 
+def test_lava_dl_s_decays_are_whole_4096ths(tmp_path):
+    graph, found = load_nir(lava(tmp_path / "f.nir", decay_mem=128.5))
+    assert graph.profile is None
+    assert "E040" not in {d.code for d in found}
+
+
+@pytest.mark.parametrize("node", [nir.LIF(*(np.ones(2),) * 4), nir.LI(*(np.ones(2),) * 3), nir.IF(*(np.ones(2),) * 2)])
+def test_lava_dl_writes_no_other_neuron_than_cubalif(tmp_path, node):
+    kind = type(node).__name__
+    with pytest.raises(ImportModelError, match=f"E042 at n: .* writes every neuron as a CubaLIF, and this is a {kind}"):
+        load_nir(plain(tmp_path / "f.nir", node), "lava-dl")
+
+
 def test_lava_dl_has_decays_in_4096ths(tmp_path):
     graph, found = load_nir(lava(tmp_path / "f.nir"))
     assert {d.code for d in found} >= {"E018", "E040", "E044", "E046"}
@@ -451,7 +563,7 @@ def test_a_dialect_that_the_file_contradicts_is_refused(anchors, tmp_path):
 @pytest.mark.parametrize(
     ("text", "kind", "message"),
     [
-        ("nors", UsageError, r"E041 at --dialect: unknown dialect 'nors' \(did you mean 'norse'\?\)"),
+        ("Nors", UsageError, r"E041 at --dialect: unknown dialect 'nors' \(did you mean 'norse'\?\)"),
         ("snntorch:sero", ProfileError, "E333: snntorch has no reset 'sero'"),
         ("norse,td=1", ProfileError, "E332: unknown profile field 'td'"),
         ("norse,dt", ProfileError, "E332: cannot read 'dt'"),
@@ -463,7 +575,7 @@ def test_dialects_that_cannot_be(text, kind, message):
 
 
 def test_the_user_s_fields_win_over_those_of_the_file():
-    assert parse_dialect("lava_dl").dialect is DIALECTS["lava-dl"]
+    assert parse_dialect("lava_dl").dialect is parse_dialect(" Lava-DL").dialect is DIALECTS["lava-dl"]
     stated = parse_dialect("norse:value,dt=1e-3,@a.b:reset=subtract")
     assert stated.fields == {"reset": "value", "dt": "1e-3"}
 
