@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
+from spikeport.ir import Diagnostic
+from spikeport.ir.diagnostics import SpikeportError, UsageError
 from spikeport.runtime.cli import options, output
+
+_T = TypeVar("_T")
 
 
 def export(
@@ -27,13 +34,14 @@ def export(
 ) -> None:
     """Write a model as a .nir file that a library's own importer reads correctly, checked there."""
     from spikeport.runtime import api
-    from spikeport.runtime.files import check_writable
 
-    check_writable(out)
+    dialect = dialect.strip().lower()
+    _check_place(model, out)
     with output.working("exporting"):
-        loaded = api.load(model, options.parse_shape(input_shape), dialect=source_dialect)
-        found = api.export(loaded, out, dialect=dialect, profile=profile)
-    output.say_findings((*loaded.diagnostics, *found))
+        loaded = _of_the_source(lambda: api.load(model, options.parse_shape(input_shape), dialect=source_dialect))
+        found = _of_the_source(lambda: api.export(loaded, out, dialect=dialect, profile=profile), "E330", "E338")
+    told = (*(_named(d) for d in loaded.diagnostics), *found)
+    output.say_findings(told)
     if as_json:
         stated = api.stated_profile(loaded, profile)
         output.result_json(
@@ -44,8 +52,44 @@ def export(
                 "dialect": dialect,
                 "profile": None if stated is None else str(stated),
                 "checked": any(d.code == "E583" for d in found),
-                "diagnostics": [d.as_dict() for d in (*loaded.diagnostics, *found)],
+                "diagnostics": [d.as_dict() for d in told],
             }
         )
     else:
         output.result(f"wrote {out}")
+
+
+def _check_place(model: str, out: Path) -> None:
+    """Refuse a place that cannot be written, and the model's own file, before anything is read."""
+    from spikeport.runtime.files import check_writable
+
+    try:
+        check_writable(out)
+        sources = (model, model.rpartition(":")[0])
+        own = out.exists() and any(os.path.exists(source) and os.path.samefile(source, out) for source in sources if source)
+    except OSError as error:  # a name that is too long, for instance
+        text = f"cannot write {out}: {error.strerror or error}"
+        raise UsageError(Diagnostic("E631", "--output", text, "choose a shorter name in a folder that is there")) from error
+    name = os.fsencode(out.name)
+    if own:
+        text = f"cannot write {out}: it is the model's own file, and an export into another dialect may lose some of it"
+        raise UsageError(Diagnostic("E631", "--output", text, "choose another name"))
+    if len(name) > 255:
+        text = f"cannot write {out}: its name has {len(name)} bytes, and files take 255"
+        raise UsageError(Diagnostic("E631", "--output", text, "choose a shorter name"))
+
+
+def _of_the_source(action: Callable[[], _T], *codes: str) -> _T:
+    """Return what *action* does; of its errors (those with one of *codes*) name --source-dialect for the file's dialect."""
+    try:
+        return action()
+    except SpikeportError as error:
+        raise type(error)([d if codes and d.code not in codes else _named(d) for d in error.diagnostics]) from error
+
+
+def _named(finding: Diagnostic) -> Diagnostic:
+    """Return *finding* about the dialect of a file that is read, as ``export`` calls that option."""
+    path, message, hint = (
+        text.replace("--dialect", "--source-dialect") for text in (finding.path, finding.message, finding.hint)
+    )
+    return dataclasses.replace(finding, path=path, message=message, hint=hint)

@@ -388,6 +388,54 @@ def test_export(here, call):
     assert (here / "s.nir").is_file() == (code == 0)
 
 
+def test_export_calls_the_dialect_of_the_source_by_its_option(here, call, anchors):
+    model = anchors / "braille" / "braille_noDelay_bias_zero.nir"
+    code, _, err = call("export", model, "--dialect", "norse", "-o", "f.nir")
+    assert (code, "error E338" in err) == (2, True)
+    assert "--source-dialect snntorch:subtract" in err
+    assert " --dialect" not in err
+    code, _, err = call("export", "model.py:build", "--dialect", "norse", "-o", "f.nir")
+    assert (code, "error E330" in err) == (2, True)
+    assert "--source-dialect NAME[:RESET]" in err
+    code, _, err = call("export", model, "--dialect", "norse", "--source-dialect", "Snntorhc", "-o", "f.nir")
+    assert (code, "E041 at --source-dialect: unknown dialect 'snntorhc' (did you mean 'snntorch'?)" in err) == (2, True)
+    code, _, err = call(
+        "export", model, "--dialect", "Snntorhc", "--source-dialect", "SNNtorch:zero,reset_delay=no", "-o", "f.nir"
+    )
+    assert (code, "E041 at --dialect: unknown dialect 'snntorhc' (did you mean 'snntorch'?)" in err) == (2, True)
+    code, _, err = call(
+        "export", model, "--dialect", "SpikePort", "--source-dialect", "SNNtorch:zero,reset_delay=no", "-o", "f.nir"
+    )
+    assert (code, "as stated with --source-dialect" in err) == (0, True)
+
+
+def test_export_refuses_places_in_words(here, call):
+    for name, text in (("n" * 300 + ".nir", "too long"), ("n" * 300 + "/f.nir", "too long"), (".", "is a folder")):
+        code, _, err = call("export", "model.py:build", "-p", PROFILE, "--dialect", "spikeport", "-o", name)
+        assert (code, "E631" in err, text in err) == (2, True, True), err
+    folder = here / "locked"
+    folder.mkdir()
+    folder.chmod(0o500)
+    if not os.access(folder, os.W_OK):  # root may write anywhere
+        code, _, err = call("export", "model.py:build", "-p", PROFILE, "--dialect", "spikeport", "-o", "locked/f.nir")
+        assert (code, "no permission" in err) == (2, True)
+
+
+def test_an_export_onto_the_model_s_own_file_is_refused(here, call):
+    assert call("export", "model.py:build", "-p", "norse:value", "--dialect", "spikeport", "-o", "own.nir")[0] == 0
+    before = (here / "own.nir").read_bytes()
+    (here / "link.nir").symlink_to(here / "own.nir")
+    for model, out in (
+        ("own.nir", "own.nir"),
+        ("own.nir", "./own.nir"),
+        ("own.nir", "link.nir"),
+        ("model.py:build", "model.py"),
+    ):
+        code, _, err = call("export", model, "--dialect", "spikeport", "-o", out)
+        assert (code, "it is the model's own file" in err) == (2, True)
+    assert (here / "own.nir").read_bytes() == before
+
+
 def test_an_export_that_cannot_be_leaves_what_was_there(here, call):
     (here / "f.nir").write_text("precious")
     for args, exit_code, text in (

@@ -35,7 +35,8 @@ from spikeport.ir.reference import run_reference
 
 #: How the file is read back by us: the library's own defaults of what a file does not show.
 BACK = {
-    "snntorch": {"dialect": "snntorch:zero,reset_delay=no"}, "spikingjelly": {}, "sinabs": {"profile": "sinabs,dt=1"},
+    "snntorch": {"dialect": "snntorch:zero,reset_delay=no"}, "spikingjelly": {"dialect": "spikingjelly"},
+    "sinabs": {"profile": "sinabs,dt=1"},
     "norse": {"profile": "norse:value,dt=1e-3"},
 }  # fmt: skip
 
@@ -232,6 +233,21 @@ def test_equal_refusals_of_several_layers_are_one(tmp_path):
 def test_libraries_for_which_nothing_is_exported(tmp_path, name):
     with pytest.raises(UnsupportedError, match=f"E584 at --dialect: nothing is exported for {name}"):
         export_nir(one(lif()), parse_profile("norse"), tmp_path / "f.nir", name)
+
+
+@pytest.mark.parametrize("library", ["snntorch", "spikingjelly"])
+def test_weights_that_are_rounded_are_a_warning(tmp_path, library):
+    pytest.importorskip(LIBRARIES[library].package)
+    front = Linear(np.eye(3, dtype=np.float32) * np.float32(0.3))
+    for thresholds, rounds in (([1, 7, 3], True), ([1, 2, 0.5], False), ([7, 7, 7], False)):
+        op = IF(np.ones(3), np.array(thresholds, float), np.zeros(3))
+        profile = parse_profile("spikingjelly:value,dt=1" if library == "spikingjelly" else "snntorch:zero,reset_delay=no,dt=1")
+        found = [d for d in export_nir(one(op, front=front), profile, tmp_path / "f.nir", library) if d.code == "E586"]
+        assert [d.severity for d in found] == ["warning"] * rounds
+        if rounds:
+            assert 1e-9 < found[0].facts["rounding"] < 6e-8
+            assert f"the weights of {found[0].facts['layer']} are multiplied" in found[0].message
+            assert "rounded in float32 by up to" in found[0].message
 
 
 def test_unknown_dialects_and_places(tmp_path):
