@@ -420,6 +420,7 @@ def test_spikingjelly_s_files_of_a_sequential_are_recognised(tmp_path):
         (nir.LIF(*np.array([[0.02], [2.0], [0.0], [1.0]])), ("in", "fc", "pop", "output")),
         (nir.LIF(*np.array([[0.02], [2.0], [0.0], [1.0]])), ("input_1", "fc", "pop", "output")),
         (nir.LIF(*np.array([[0.02], [1.0], [0.0], [1.0]])), ("_0", "fc", "_1", "output")),
+        (nir.CubaLIF(*np.array([[0.02], [0.02], [1.0], [0.0], [1.0]])), ("input_1", "_0", "_1", "output")),
         (nir.IF(*np.array([[2.0], [1.0]])), ("in", "fc", "pop", "output")),
         (nir.LIF(*np.array([[0.02], [0.5], [0.0], [1.0]])), ("input", "linear", "LIF", "output")),
         (nir.LIF(*np.array([[0.02], [0.1], [0.0], [1.0]])), ("input", "layer_0", "layer_1", "output")),
