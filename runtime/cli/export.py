@@ -6,13 +6,14 @@ import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from spikeport.ir import Diagnostic
-from spikeport.ir.diagnostics import SpikeportError, UsageError
 from spikeport.runtime.cli import options, output
+
+if TYPE_CHECKING:
+    from spikeport.ir.diagnostics import Diagnostic
 
 _T = TypeVar("_T")
 
@@ -61,6 +62,7 @@ def export(
 
 def _check_place(model: str, out: Path) -> None:
     """Refuse a place that cannot be written, and the model's own file, before anything is read."""
+    from spikeport.ir.diagnostics import Diagnostic, UsageError
     from spikeport.runtime.files import check_writable
 
     try:
@@ -81,6 +83,8 @@ def _check_place(model: str, out: Path) -> None:
 
 def _of_the_source(action: Callable[[], _T], *codes: str) -> _T:
     """Return what *action* does; of its errors (those with one of *codes*) name --source-dialect for the file's dialect."""
+    from spikeport.ir.diagnostics import SpikeportError
+
     try:
         return action()
     except SpikeportError as error:
