@@ -213,6 +213,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "Some edge of a loop must wait a step: feedback=1 in the profile, or a delay on an edge."),
     ("E309", "division by a threshold that is not above zero",
      "multi_subtract divides the membrane by the threshold. Use reset=subtract, or mend the threshold."),
+    ("E310", "not on Loihi's grid",
+     "Arithmetic loihi runs integers: 8-bit weights with an exponent, 12-bit decays, a threshold of 17 bits six up. The graph "
+     "holds other numbers. Compile it for loihi1 or loihi2 (or with --arith loihi): that chooses the scales."),
     ("E313", "almost no leak",
      "The time constant is more than 10,000 steps. Probably the file counts tau in steps or milliseconds: state dt=1, "
      "or dt in the file's unit."),
@@ -406,6 +409,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E805", "values beyond the range of the numbers",
      "A membrane, an output or a spike count overflowed, and all that follows from it means nothing. Usual causes: input "
      "that is not scaled as in training, or dt and time constants in different units."),
+    ("E806", "input that the program was not compiled for",
+     "In arithmetic loihi the input enters as integers of a fixed unit and range, found from the calibration data: beyond "
+     "them sums might leave Loihi's 24 bits. Without data the input is spikes, 0 or 1. Compile with --data that is like it."),
     ("E811", "a run that cannot be priced",
      "The backend did not count the events of a layer. Run it on one that counts: engine or reference."),
     ("E812", "a generated program that failed",

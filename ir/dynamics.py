@@ -13,6 +13,8 @@ from spikeport.ir.profile import Profile
 
 #: Spike counts of a step are cut here, beyond what a raster holds (int32).
 MAX_COUNT = 2**31
+#: Half the range of Loihi's 24-bit current and membrane.
+HALF_RANGE = 2.0**23
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +58,9 @@ class NeuronModel:
         Steps in which the membrane is held after a spike.
     amplitude : array or None
         Value of a spike; None is 1.
+    truncate : bool
+        Whether decays are cut towards zero, the current wraps and the membrane is clipped at 24 bits, as on Loihi: see
+        ``ir.loihi``. All values then are whole numbers.
     """
 
     shape: Shape
@@ -80,6 +85,7 @@ class NeuronModel:
     i_init: Array
     refractory_steps: Array | None
     amplitude: Array | None
+    truncate: bool = False
 
     def cast(self, dtype: Any) -> NeuronModel:
         """Return the model with its floating-point arrays in *dtype*."""
@@ -213,13 +219,20 @@ def step(model: NeuronModel, state: State, x: Array) -> Array:
     current = x
     if model.alpha is not None and model.syn_gain is not None:
         old = state.i
-        state.i = model.alpha * (old + x) if model.decay_input else model.alpha * old + model.syn_gain * x
+        if model.truncate:
+            state.i = _wrapped(np.trunc(model.alpha * old) + model.syn_gain * x)
+        else:
+            state.i = model.alpha * (old + x) if model.decay_input else model.alpha * old + model.syn_gain * x
         if model.syn_leak is not None:
             state.i = state.i + model.syn_leak
         current = old if model.old_current else state.i
     if model.offset is not None:
         current = current + model.offset
-    v = (model.beta * carried + model.mem_gain * current) + model.leak
+    if model.truncate:
+        state.i = current = current if model.alpha is not None else _wrapped(model.mem_gain * x)
+        v = np.clip(np.trunc(model.beta * carried) + current + model.leak, 1.0 - HALF_RANGE, HALF_RANGE - 1.0)
+    else:
+        v = (model.beta * carried + model.mem_gain * current) + model.leak
     if rst is not None:
         if model.reset in ("subtract", "subtract_once"):
             v = v - rst * model.threshold
@@ -249,6 +262,12 @@ def step(model: NeuronModel, state: State, x: Array) -> Array:
             v = np.where(spikes > 0, _rest(model), v)
     state.v = v if model.clamp_low is None else np.maximum(v, model.clamp_low)
     return spikes
+
+
+def _wrapped(current: Array) -> Array:
+    """Return *current* as 24 bits keep it on Lava: beyond half the range it is taken round once."""
+    wrapped = np.where(current > HALF_RANGE, current - 2 * HALF_RANGE, current)
+    return np.asarray(np.where(wrapped <= -HALF_RANGE, current + 2 * HALF_RANGE, wrapped))
 
 
 def _rest(model: NeuronModel) -> Array:

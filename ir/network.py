@@ -14,6 +14,7 @@ from spikeport.ir.diagnostics import Diagnostic, UnsupportedError, VerifyError, 
 from spikeport.ir.dynamics import NeuronModel, discretise
 from spikeport.ir.expressible import inexpressible, populations_behind
 from spikeport.ir.graph import Graph
+from spikeport.ir.loihi import integer_inputs, on_grid
 from spikeport.ir.ops import Array, Delay, Neuron, Op
 from spikeport.ir.profile import Profile
 from spikeport.ir.schedule import Schedule, feedback_edges, schedule
@@ -59,6 +60,13 @@ class StepNetwork:
         longest = [int(d.max()) for d in self.delays.values() if d.size]
         return max([*self.schedule.delays.values(), *longest], default=0)
 
+    def entering(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Return *inputs* as they enter the network: scaled and whole in arithmetic ``loihi``, as they are elsewhere.
+
+        Every runner calls this first. Raises RunError E806 for values that the program was not made for.
+        """
+        return integer_inputs(self.graph, inputs) if self.arithmetic.name == "loihi" else inputs
+
 
 def build_network(graph: Graph, profile: Profile, arith: str | Arithmetic = "float64") -> StepNetwork:
     """Return the step network of a verified *graph*.
@@ -66,7 +74,7 @@ def build_network(graph: Graph, profile: Profile, arith: str | Arithmetic = "flo
     Raises
     ------
     VerifyError
-        E2xx or E3xx where the graph does not fit the profile.
+        E2xx or E3xx where the graph does not fit the profile; E310 where it is not on Loihi's grid in arithmetic ``loihi``.
     UnsupportedError
         E510 where the arithmetic or ``bias_at=membrane`` cannot express a connection.
     """
@@ -90,7 +98,8 @@ def build_network(graph: Graph, profile: Profile, arith: str | Arithmetic = "flo
             models[node.path] = _model(node.path, node.op, profile, shapes, node.path in loops, offsets, scales, number)
     ops = {path: _cast(op, number.dtype) for path, op in ops.items()}
     delays = {n.path: _delay_steps(n.op, profile, shapes.output[n.path]) for n in graph if isinstance(n.op, Delay)}
-    return StepNetwork(graph, profile, number, plan, shapes, ops, models, delays)
+    network = StepNetwork(graph, profile, number, plan, shapes, ops, models, delays)
+    return on_grid(network) if number.name == "loihi" else network
 
 
 def _model(

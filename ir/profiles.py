@@ -90,6 +90,11 @@ PROFILES: dict[str, NamedProfile] = {
             {"zero": "to_zero"},
             latency=(1, 1), latency_at="synapse", bias_at_0=False, bias_at="membrane",
         ),
+        _named(
+            "lava", "Lava fixed_pt (arithmetic loihi), timed as lava_float: each Dense, Sparse or Conv sends one step late",
+            {"zero": "to_zero"},
+            latency=(1, 1), latency_at="synapse", bias_at_0=False, bias_at="membrane",
+        ),
     )
 }  # fmt: skip
 

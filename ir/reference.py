@@ -35,6 +35,7 @@ def run_reference(network: StepNetwork, inputs: Mapping[str, Array], recording: 
     """
     started = time.perf_counter()
     recording = recording or Recording()
+    inputs = network.entering(inputs)
     samples, steps = next(iter(inputs.values())).shape[:2]
     keep = _Keeper(network, recording, samples, steps)
     with np.errstate(over="ignore", invalid="ignore"):  # whoever asked for the run judges what left the number range
@@ -148,6 +149,7 @@ class _Keeper:
         self.out = {p: np.zeros((*full, *network.shapes.output[p]), network.arithmetic.dtype) for p in shown}
         watched = [p for p in [*chosen, *graph.spiking] if p in network.models] if recording.state else []
         self.v = {p: np.zeros((*full, *network.shapes.output[p]), network.arithmetic.dtype) for p in watched}
+        self.i = {p: np.zeros_like(a) for p, a in self.v.items() if network.models[p].truncate}
         self.fan = {p: fan_out(op, network.shapes.input[p]) for p, op in network.ops.items() if op.is_weighted}
         self.synops = {p: np.zeros(full, np.int64) for p in self.fan}
         self.events = dict.fromkeys(self.fan, 0)
@@ -164,6 +166,8 @@ class _Keeper:
             array[rows, t] = run.output(path)
         for path, array in self.v.items():
             array[rows, t] = run.states[path].v
+        for path, array in self.i.items():
+            array[rows, t] = run.states[path].i
         for path, fan in self.fan.items():
             active = run.entered[path][run.t] != 0
             self.events[path] += int(np.count_nonzero(active))
@@ -198,4 +202,6 @@ class _Keeper:
                     synops=None if synops is None else int(synops.sum()), updates=updates,
                     spikes_per_step=per_step, synops_per_step=synops,
                 )  # fmt: skip
-        return Trace(self.spikes, self.out, self.v, counts, self.activity, self.samples, self.steps, seconds, meta)
+        return Trace(
+            self.spikes, self.out, self.v, counts, self.activity, self.samples, self.steps, seconds, meta, self.i
+        )  # fmt: skip

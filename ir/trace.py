@@ -59,6 +59,8 @@ class Trace:
         Host time by phase, measured by the backend.
     meta : Mapping
         Backend, profile, arithmetic, dt, digests, versions.
+    i : Mapping[str, array of floats, shape (samples, steps, *shape)]
+        Currents of the neurons (Lava's ``u``), where states were recorded, in arithmetic ``loihi``.
     """
 
     spikes: Mapping[str, Array]
@@ -70,17 +72,18 @@ class Trace:
     steps: int
     seconds: Mapping[str, float] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
+    i: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("spikes", "out", "v", "counts", "activity", "seconds", "meta"):
+        for name in ("spikes", "out", "v", "counts", "activity", "seconds", "meta", "i"):
             given = getattr(self, name)
             # What is read-only already stays as it is: a backend may lay its counts out when they are asked for.
             if not isinstance(given, MappingProxyType):
                 object.__setattr__(self, name, MappingProxyType(dict(given)))
 
     def arrays(self) -> dict[str, Array]:
-        """Return the arrays by the names that an ``.npz`` of a run has: ``spikes/PATH``, ``out/PATH``, ``v/PATH``."""
-        groups = (("spikes", self.spikes), ("out", self.out), ("v", self.v))
+        """Return the arrays by their names in an ``.npz`` of a run: ``spikes/PATH``, ``out/PATH``, ``v/PATH``, ``i/PATH``."""
+        groups = (("spikes", self.spikes), ("out", self.out), ("v", self.v), ("i", self.i))
         return {f"{group}/{path}": array for group, found in groups for path, array in sorted(found.items())}
 
 
@@ -93,7 +96,7 @@ class Recording:
     paths : tuple of str or None
         Nodes beside the graph's outputs; None keeps every spiking node.
     state : bool
-        Whether to keep membranes: of the recorded neurons, and of every spiking one.
+        Whether to keep membranes (and currents in arithmetic ``loihi``): of the recorded neurons, and of every spiking one.
     """
 
     paths: tuple[str, ...] | None = ()

@@ -61,7 +61,7 @@ def merge(traces: list[Trace]) -> Trace:
     counts = {path: _counts([t.counts[path] for t in traces]) for path in first.counts}
     total = sum(t.samples for t in traces)
     return Trace(
-        joined("spikes"), joined("out"), joined("v"), counts, activity, total, first.steps, seconds, first.meta,
+        joined("spikes"), joined("out"), joined("v"), counts, activity, total, first.steps, seconds, first.meta, joined("i"),
     )  # fmt: skip
 
 

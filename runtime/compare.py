@@ -35,7 +35,7 @@ class Layer:
     Parameters
     ----------
     key : str
-        ``spikes/PATH``, ``out/PATH`` or ``v/PATH``.
+        ``spikes/PATH``, ``out/PATH``, ``v/PATH`` or ``i/PATH``.
     size, mismatches : int
         Values, and those that are not exactly equal.
     events : (int, int)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 import time
@@ -74,6 +75,11 @@ class RunResult:
         return {path: self._fit(a) for path, a in self.trace.v.items()}
 
     @property
+    def i(self) -> dict[str, Array]:
+        """Currents (Lava's ``u``), where states were recorded, in arithmetic ``loihi``."""
+        return {path: self._fit(a) for path, a in self.trace.i.items()}
+
+    @property
     def report(self) -> Report:
         """Spikes, energy and time with their classes; without a target counts and host time only."""
         if not self._report:
@@ -83,8 +89,8 @@ class RunResult:
         return self._report[0]
 
     def arrays(self) -> dict[str, Array]:
-        """Return the arrays as the file of a run has them: ``spikes/PATH``, ``out/PATH``, ``v/PATH`` and ``meta``."""
-        groups = (("spikes", self.spikes), ("out", self.out), ("v", self.v))
+        """Return the arrays as the file of a run has them: ``spikes/PATH``, ``out/PATH``, ``v/PATH``, ``i/PATH``, ``meta``."""
+        groups = (("spikes", self.spikes), ("out", self.out), ("v", self.v), ("i", self.i))
         arrays = {f"{group}/{path}": array for group, found in groups for path, array in found.items()}
         return {**arrays, "meta": np.array(json.dumps(self.meta, sort_keys=True))}
 
@@ -128,10 +134,8 @@ def run_program(
     _refuse_overflow(trace, program)
     warnings = tuple(d.message for d in backend.check(program) if d.severity != "error")
     seconds = {"build": built - started, "total": finished - started, **trace.seconds}
-    trace = Trace(
-        trace.spikes, trace.out, trace.v, trace.counts, trace.activity, trace.samples, trace.steps, seconds,
-        {**trace.meta, "backend": backend.name, "binary_inputs": binary_inputs(inputs.values)},
-    )  # fmt: skip
+    told = {**trace.meta, "backend": backend.name, "binary_inputs": binary_inputs(inputs.values)}
+    trace = dataclasses.replace(trace, seconds=seconds, meta=told)
     said = (*inputs.notes, *warnings, *_changed(program, target))
     return RunResult(trace, program, inputs.is_single, meta(program, backend, seed, inputs.is_single), said, target)
 
