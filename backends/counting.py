@@ -14,11 +14,11 @@ import numpy as np
 from spikeport.compiler.mapping.chains import chains_of
 from spikeport.compiler.mapping.needs import KINDS
 from spikeport.compiler.mapping.traffic import OUTSIDE, Traffic, traffic
-from spikeport.compiler.mapping.trees import places, trees
+from spikeport.compiler.mapping.trees import busiest, places, trees
 from spikeport.hw_profiles.target import Target
 from spikeport.ir.diagnostics import Diagnostic, RunError
 from spikeport.ir.graph import Graph
-from spikeport.ir.ops import Array
+from spikeport.ir.ops import Array, Neuron
 from spikeport.ir.program import Program
 from spikeport.ir.shapes import infer_shapes
 from spikeport.ir.trace import Trace
@@ -39,7 +39,10 @@ class CoreCounts:
     sources : tuple of str
         Inputs and populations.
     neurons : array of int64
-        Neurons of each core; each is updated once a step.
+        Neurons of each core; each is accessed once a step.
+    active : array of int64, or None
+        Neurons of each core times steps in which they had a membrane other than 0, before or after the step, or spiked:
+        the others are idle. None where the run did not record membranes and spikes of all layers.
     spikes : array of float64, shape (cores, sources)
         Spikes of the core's own neurons, in the column of their layer.
     synops : Mapping[str, array of float64, shape (cores, sources)]
@@ -52,6 +55,8 @@ class CoreCounts:
         Visits of all packets to routers (tiles), the first one included.
     entering : float
         Packets from outside among them.
+    links : Mapping[str, array of float64, shape (sources,)]
+        Packets over the busiest link of each direction, by cost event of its hop; none where they are not followed.
     tiles : int
         Tiles in use.
     series : Mapping[str, array of float64, shape (samples, steps)]
@@ -64,6 +69,7 @@ class CoreCounts:
     layers: tuple[str, ...]
     sources: tuple[str, ...]
     neurons: Array
+    active: Array | None
     spikes: Array
     synops: Mapping[str, Array]
     packets_out: Array
@@ -72,6 +78,7 @@ class CoreCounts:
     hops_ns: float
     router_visits: float
     entering: float
+    links: Mapping[str, Array]
     tiles: int
     series: Mapping[str, Array]
     samples: int
@@ -123,10 +130,14 @@ def count(program: Program, trace: Trace, target: Target) -> CoreCounts:
             out[row_of[int(sender_core[sender])], sender_column[sender]] += amount
     at = np.array([row_of[int(sender_core[t])] for t in moved.ends], np.int64)
     np.add.at(arrived, (at, sender_column[moved.starts]), moved.arrived)
+    links = {
+        event: np.bincount(sender_column[moved.starts[crossing]], moved.arrived[crossing], len(sources))
+        for event, crossing in moved.links.items()
+    }
+    tiles, series = len(np.unique(target.fabric.tile_of(cores))), _series(program.graph, trace, sources)
     return CoreCounts(
-        cores, tuple(layers), sources, neurons, spikes, synops, out, arrived, moved.hops_ew, moved.hops_ns, moved.visits,
-        moved.entering, len(np.unique(target.fabric.tile_of(cores))), _series(program.graph, trace, sources), trace.samples,
-        trace.steps,
+        cores, tuple(layers), sources, neurons, _active(program, trace, row_of), spikes, synops, out, arrived, moved.hops_ew,
+        moved.hops_ns, moved.visits, moved.entering, links, tiles, series, trace.samples, trace.steps,
     )  # fmt: skip
 
 
@@ -143,6 +154,7 @@ class _Moved:
     hops_ns: float
     visits: float
     entering: float
+    links: Mapping[str, Array]
 
 
 def _unicast(program: Program, trace: Trace, target: Target, found: Traffic) -> _Moved:
@@ -153,6 +165,7 @@ def _unicast(program: Program, trace: Trace, target: Target, found: Traffic) -> 
     return _Moved(
         found.source, found.packets, found.source, found.target, found.packets, float(east.sum()), float(north.sum()),
         float((east + north + found.packets).sum()), float(found.packets[outside].sum()),
+        busiest(x[found.source], y[found.source], x[found.target], y[found.target], found.packets),
     )  # fmt: skip
 
 
@@ -170,8 +183,33 @@ def _multicast(program: Program, trace: Trace, target: Target, found: Traffic) -
     senders = np.array(list(grown), np.int64)
     return _Moved(
         senders, np.array([events[r] for r in grown]), pairs[0], pairs[1], np.array([events[r] for r in pairs[0].tolist()]),
-        east, north, visits, entering,
+        east, north, visits, entering, {},
     )  # fmt: skip
+
+
+def _active(program: Program, trace: Trace, row_of: Mapping[int, int]) -> Array | None:
+    """Return the steps of neurons in which they were not idle, by core; None where the run does not tell."""
+    out = np.zeros(len(row_of), np.int64)
+    for path in dict.fromkeys(s.path for s in program.slices):
+        op = program.graph[path].op
+        spiking = op.is_spiking
+        if not isinstance(op, Neuron) or path not in trace.v or (spiking and path not in trace.spikes):
+            return None
+        if program.profile.boundary != "reset":  # then the first membrane of a sample is the last of the one before
+            return None
+        after = np.asarray(trace.v[path]) != 0
+        busy = after.copy()
+        busy[:, 1:] |= after[:, :-1]
+        if op.extras.v_init is not None:
+            busy[:, 0] |= op.extras.v_init != 0
+        if spiking:
+            busy |= np.asarray(trace.spikes[path]) != 0
+        if path in trace.i:
+            busy |= np.asarray(trace.i[path]) != 0
+        each = busy.sum(axis=(0, 1))
+        for s in program.slices_of(path):
+            out[row_of[s.core]] += int(each[s.where].sum())
+    return out
 
 
 def _spikes_of(trace: Trace, path: str, where: tuple[slice, ...], size: int, shape: tuple[int, ...]) -> float:

@@ -16,6 +16,8 @@ from spikeport.hw_profiles.records import (
     CostSet,
     Encoding,
     Fabric,
+    HostIo,
+    IoCase,
     StepTime,
 )
 from spikeport.hw_profiles.support import CONSTRUCTS, STATUSES, Support
@@ -24,7 +26,7 @@ from spikeport.ir.units import KINDS, Quantity, parse_quantity
 
 MAX_BYTES = 1 << 20
 TOP = ("schema", "name", "title", "technology", "notes", "sources", "fabric", "core", "chip", "delay", "refractory", "weights",
-       "state", "costs", "power", "apart", "step", "support")  # fmt: skip
+       "state", "costs", "power", "apart", "step", "io", "support")  # fmt: skip
 
 
 class Reader:
@@ -174,10 +176,11 @@ def _places(r: Reader, t: Mapping[str, Any], key: str) -> tuple[tuple[int, int],
     return tuple((p[0], p[1]) for p in value)
 
 
-def read_encodings(r: Reader) -> tuple[Quantity, str, tuple[Encoding, ...]]:
-    """Return the table ``[weights]``: bits of a weight, the memory that holds synapses, their encodings."""
+def read_encodings(r: Reader) -> tuple[Quantity, tuple[Quantity, ...], str, tuple[Encoding, ...]]:
+    """Return the table ``[weights]``: bits of a weight, the widths there are, the memory of synapses, their encodings."""
     t = r.table(r.data, "weights", "")
-    r.known(t, ("bits", "memory", "encoding"), "weights")
+    r.known(t, ("bits", "widths", "memory", "encoding"), "weights")
+    widths = _widths(r, t)
     memory = r.text(t, "memory", "weights", ("synapse_memory", "local_memory", "sdram"))
     out = []
     entries = t.get("encoding")
@@ -186,14 +189,49 @@ def read_encodings(r: Reader) -> tuple[Quantity, str, tuple[Encoding, ...]]:
         entries = []
     for number, e in enumerate(entries):
         where = f"weights.encoding[{number}]"
-        r.known(e, ("name", "index_bits", "header_bits", "block", "word_bits", "row_bits"), where)
+        r.known(e, ("name", "index_bits", "header_bits", "block", "word_bits", "row_bits", "delay_bits"), where)
         name = r.text(e, "name", where, ("dense", "sparse", "shared"))
-        numbers = [r.count(e, k, where, above=k in ("block", "word_bits")) for k in
-                   ("index_bits", "header_bits", "block", "word_bits", "row_bits")]  # fmt: skip
-        out.append(Encoding(name, *numbers))  # type: ignore[arg-type]
+        numbers = {k: r.count(e, k, where, above=k in ("block", "word_bits")) for k in
+                   ("index_bits", "header_bits", "block", "word_bits", "row_bits")}  # fmt: skip
+        delay = r.count(e, "delay_bits", where, above=0) if "delay_bits" in e else None
+        out.append(Encoding(name, **numbers, delay_bits=delay))  # type: ignore[arg-type]
     if entries and not {e.name for e in out} & {"dense", "sparse"}:
         r.wrong("weights.encoding", "needs a dense or a sparse encoding: kernels alone cannot hold every connection")
-    return r.count(t, "bits", "weights"), memory, tuple(out)
+    return r.count(t, "bits", "weights"), widths, memory, tuple(out)
+
+
+def _widths(r: Reader, t: Mapping[str, Any]) -> tuple[Quantity, ...]:
+    """Return the widths in which weights are stored, ascending; none where every width up to ``bits`` is."""
+    given = t.get("widths", [])
+    if not isinstance(given, list):
+        r.wrong("weights.widths", "expected a list of numbers, each with unit, class and source")
+        return ()
+    out = [r.quantity(v, f"weights.widths[{i}]", "1", whole=True, above=1) for i, v in enumerate(given)]
+    values = [q.value or 0 for q in out]
+    if values != sorted(set(values)):
+        r.wrong("weights.widths", "widths must ascend")
+    return tuple(out)
+
+
+def read_io(r: Reader) -> HostIo:
+    """Return the table ``[io]``: values that enter and leave in a step, and steps that were measured."""
+    t = r.table(r.data, "io", "", needed=False)
+    r.known(t, ("values_in", "values_out", "measured"), "io")
+    blank = {"unknown": "the target's file does not say", "unit": "1"}
+    most = {k: r.quantity(t.get(k, blank), f"io.{k}", "1", whole=True, above=1) for k in ("values_in", "values_out")}
+    cases, given = [], t.get("measured", [])
+    if not isinstance(given, list):
+        r.wrong("io.measured", "expected a list of { in = N, out = N, value = ..., ... }")
+        given = []
+    for number, case in enumerate(given):
+        where = f"io.measured[{number}]"
+        entering, leaving = (case.get(key) for key in ("in", "out")) if isinstance(case, Mapping) else (None, None)
+        if not all(type(n) is int and 0 <= n <= 1 << 30 for n in (entering, leaving)):
+            r.wrong(where, "expected { in = N, out = N, value = ..., unit = ..., class = ..., source = ... }")
+            continue
+        rest = {k: v for k, v in case.items() if k not in ("in", "out")}
+        cases.append(IoCase(int(entering or 0), int(leaving or 0), r.quantity(rest, where, "s")))
+    return HostIo(most["values_in"], most["values_out"], tuple(cases))
 
 
 def read_costs(r: Reader) -> tuple[CostSet, ...]:

@@ -1,4 +1,4 @@
-"""The records that a target consists of: fabric, encodings of synapses, cost sets, step time."""
+"""The records that a target consists of: fabric, encodings of synapses, cost sets, step time, input and output."""
 
 from __future__ import annotations
 
@@ -124,7 +124,8 @@ class Encoding:
     """How synapses lie in memory.
 
     An axon with n weights takes ``row_bits`` and, for every block of ``block`` weights, ``header_bits`` and
-    ``n * (weight bits + index_bits)``, rounded up to ``word_bits``.
+    ``n * (weight bits + index_bits + delay bits)``, rounded up to ``word_bits``. A synapse has delay bits where its
+    connection waits for more than one step: as many as its delay needs.
 
     Parameters
     ----------
@@ -132,6 +133,8 @@ class Encoding:
         Every neuron of the slice has a place; only non-zero weights have one; a kernel is stored once a core.
     index_bits, header_bits, block, word_bits, row_bits : Quantity
         As in the formula.
+    delay_bits : Quantity or None
+        Most bits that a delay takes; None where delays are stored in ``index_bits`` or elsewhere.
     """
 
     name: Literal["dense", "sparse", "shared"]
@@ -140,10 +143,13 @@ class Encoding:
     block: Quantity
     word_bits: Quantity
     row_bits: Quantity
+    delay_bits: Quantity | None = None
 
-    def bits(self, weights: Array, weight_bits: int) -> int:
-        """Return the bits of axons with the given numbers of *weights*."""
+    def bits(self, weights: Array, weight_bits: int, delay: int = 0) -> int:
+        """Return the bits of axons with the given numbers of *weights*, whose connection waits *delay* steps."""
         each, header = weight_bits + int(self.index_bits.value or 0), int(self.header_bits.value or 0)
+        if self.delay_bits is not None and delay > 1:
+            each += min(int(self.delay_bits.value or 0), delay.bit_length())
         word, block = int(self.word_bits.value or 1), int(self.block.value or 1)
         counts = np.asarray(weights, np.int64)
         full, rest = counts // block, counts % block
@@ -191,3 +197,43 @@ class StepTime:
             return None
         value = float(np.interp(tiles, [n for n, _ in points], [q.value or 0.0 for _, q in points]))
         return Quantity(value, "s", points[0][1].kind, points[0][1].source)
+
+
+@dataclass(frozen=True, slots=True)
+class IoCase:
+    """A network that was measured while a host, or the chip's own processors, fed and read it at every step.
+
+    Parameters
+    ----------
+    values_in, values_out : int
+        Inputs and outputs of the network: the most values that a step exchanges.
+    step : Quantity
+        Length of its step, in s, which input and output set.
+    """
+
+    values_in: int
+    values_out: int
+    step: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class HostIo:
+    """How many values a step can enter and leave a chip, and how long that takes.
+
+    Parameters
+    ----------
+    values_in, values_out : Quantity
+        Most values of a step and a chip; unknown where nobody published them.
+    measured : tuple of IoCase
+        What was measured. Time for other networks is unknown; it is not interpolated.
+    """
+
+    values_in: Quantity
+    values_out: Quantity
+    measured: tuple[IoCase, ...] = ()
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Shortest and longest measured step, in s."""
+        found = [case.step.value for case in self.measured if case.step.value is not None]
+        return (min(found), max(found)) if found else None

@@ -13,8 +13,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from spikeport.ir.diagnostics import Diagnostic
-from spikeport.ir.graph import Graph
-from spikeport.ir.ops import Conv1d, Conv2d, Delay, Neuron, Threshold
+from spikeport.ir.graph import Graph, Node
+from spikeport.ir.loihi import INPUT_NOTE
+from spikeport.ir.ops import Conv1d, Conv2d, Delay, Input, Neuron, Threshold
 from spikeport.ir.profile import Profile
 from spikeport.ir.schedule import schedule
 
@@ -43,6 +44,7 @@ CONSTRUCTS: dict[str, str] = {
     "threshold_node": "spikes without memory (Threshold)",
     "refractory": "refractory steps after a spike",
     "graded_spikes": "spikes with a value other than 1",
+    "graded_input": "input values other than 0 and 1",
     "delays": "delays of more than one step",
     "per_neuron_parameters": "parameters that differ between the neurons of a layer",
     "initial_state": "a state other than 0 before the first step",
@@ -83,12 +85,22 @@ def constructs(graph: Graph, profile: Profile) -> dict[str, tuple[str, ...]]:
             found.setdefault("threshold_node", []).append(node.path)
         elif isinstance(node.op, (Conv1d, Conv2d)):
             found.setdefault("shared_kernels", []).append(node.path)
+        elif input_range(node) not in (None, (0, 1)):
+            found.setdefault("graded_input", []).append(node.path)
         if np.any(getattr(node.op, "bias", 0)):
             found.setdefault("bias", []).append(node.path)
         if isinstance(node.op, Delay) and np.any(node.op.steps(profile.dt) > 1):
             found.setdefault("delays", []).append(node.path)
     found.setdefault("delays", []).extend(sorted({e.target for e, d in plan.delays.items() if d > 1}))
     return {name: tuple(dict.fromkeys(found[name])) for name in CONSTRUCTS if found.get(name)}
+
+
+def input_range(node: Node) -> tuple[int, int] | None:
+    """Return the least and the largest integer that enters at an Input node; None where nothing says so."""
+    note = node.notes.get(INPUT_NOTE)
+    if type(node.op) is not Input or not isinstance(note, Mapping):
+        return None
+    return int(note["least"]), int(note["most"])
 
 
 def _reaches_neurons(graph: Graph, path: str) -> bool:

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 
+from spikeport.hw_profiles.limits import overfull
 from spikeport.hw_profiles.reader import (
     MAX_BYTES,
     TOP,
@@ -19,14 +20,15 @@ from spikeport.hw_profiles.reader import (
     read_costs,
     read_encodings,
     read_fabric,
+    read_io,
     read_step,
     read_support,
 )
-from spikeport.hw_profiles.records import CHIP_RESOURCES, CORE_RESOURCES, RESOURCES, CostSet, Encoding, Fabric, StepTime
+from spikeport.hw_profiles.records import CHIP_RESOURCES, CORE_RESOURCES, CostSet, Encoding, Fabric, HostIo, StepTime
 from spikeport.hw_profiles.support import Support, beside_the_chip, longest_refractory, refusals
 from spikeport.ir.diagnostics import Diagnostic, UsageError, did_you_mean
 from spikeport.ir.program import Program
-from spikeport.ir.units import Quantity, format_si
+from spikeport.ir.units import Quantity
 
 POWERS = ("static_per_chip", "static_per_board", "core_active", "management_per_chip", "host_io")
 
@@ -53,6 +55,8 @@ class Target:
         Most refractory steps; None where the chip sets no limit of its own.
     weight_bits : Quantity
         Width of a weight.
+    weight_widths : tuple of Quantity
+        Widths in which weights can be stored, ascending; none for any up to ``weight_bits``.
     memory : str
         The resource that holds synapses.
     encodings : tuple of Encoding
@@ -67,6 +71,8 @@ class Target:
         Watts of the surroundings (frames, boxes), shown but in no sum.
     step : StepTime
         Timer and barriers.
+    io : HostIo
+        Values that enter and leave in a step.
     support : Mapping[str, Support]
         What it has beyond capacity.
     """
@@ -82,6 +88,7 @@ class Target:
     max_delay: Quantity
     max_refractory: Quantity | None
     weight_bits: Quantity
+    weight_widths: tuple[Quantity, ...]
     memory: str
     encodings: tuple[Encoding, ...]
     state_per_core: Quantity | None
@@ -90,12 +97,22 @@ class Target:
     power: Mapping[str, Quantity]
     apart: Mapping[str, Quantity]
     step: StepTime
+    io: HostIo
     support: Mapping[str, Support]
 
     def limit(self, resource: str) -> int | None:
         """Return the limit of a resource of a core or a chip; None where it is unknown or there is none."""
         found = self.core.get(resource) or self.chip.get(resource)
         return None if found is None or found.value is None else int(found.value)
+
+    def widths(self) -> tuple[int, ...]:
+        """Return the widths in which weights can be stored, ascending."""
+        most = int(self.weight_bits.value or 8)
+        return tuple(int(q.value or most) for q in self.weight_widths) or tuple(range(1, most + 1))
+
+    def stored_width(self, bits: int) -> int:
+        """Return the width that weights of *bits* take: the next one that the chip stores, at most its widest."""
+        return next((w for w in self.widths() if w >= bits), self.widths()[-1])
 
     def check(self, program: Program, *, chips: int | None = None) -> tuple[Diagnostic, ...]:
         """Return everything in *program* that breaks a limit or that the chip lacks.
@@ -106,7 +123,7 @@ class Target:
         """
         return (
             *self._too_many_chips(program, chips), *self._delays(program), *self._refractory(program),
-            *self._overfull(program), *self._lacking(program), *beside_the_chip(self.name, program.graph),
+            *overfull(self, program), *self._lacking(program), *beside_the_chip(self.name, program.graph),
         )  # fmt: skip
 
     def _lacking(self, program: Program) -> tuple[Diagnostic, ...]:
@@ -154,48 +171,6 @@ class Target:
             )
             for path, steps in longest_refractory(program.graph).items()
             if limit is not None and steps > limit
-        )  # fmt: skip
-
-    def _overfull(self, program: Program) -> tuple[Diagnostic, ...]:
-        cores: dict[int, dict[str, int]] = {}
-        holds: dict[int, list[str]] = {}
-        for s in program.slices:
-            holds.setdefault(s.core, []).append(s.path)
-            total = cores.setdefault(s.core, {})
-            for resource, used in s.usage.items():
-                total[resource] = total.get(resource, 0) + used
-        out = []
-        for core, total in cores.items():
-            for resource in self.core:
-                used, limit = total.get(resource, 0), self.limit(resource)
-                if limit is not None and used > limit:
-                    out.append(self._over(f"core {core}", sorted(set(holds[core])), resource, used, limit, "E404"))
-        for chip in sorted({c // self.fabric.stride for c in cores}):
-            inside = [c for c in cores if c // self.fabric.stride == chip]
-            room = self.fabric.cores_of(chip)
-            layers = sorted({p for c in inside for p in holds[c]})
-            if max(c % self.fabric.stride for c in inside) >= room:
-                out.append(self._over(f"chip {chip}", layers, "cores", len(inside), room, "E404"))
-            limit = self.limit("sdram")
-            used = sum(cores[c].get("sdram", 0) for c in inside)
-            if limit is not None and used > limit:
-                out.append(self._over(f"chip {chip}", layers, "sdram", used, limit, "E404"))
-        entries = program.usage.get("router_entries")
-        if entries is not None and entries[1] is not None and entries[0] > entries[1]:
-            out.append(self._over("a chip", [], "router_entries", entries[0], entries[1], "E405"))
-        return tuple(out)
-
-    def _over(self, where: str, layers: list[str], resource: str, used: int, limit: int, code: str) -> Diagnostic:
-        unit, meaning = RESOURCES.get(resource, ("1", resource))
-        need = f"{used:,} of {limit:,}" + (f" bytes ({format_si(used / limit, '1')} times too much)" if unit == "B" else "")
-        hint = "map it anew: compile for this target"
-        if code == "E405":
-            hint = "compression of the tables may still make them fit; a placement with less spread needs fewer entries"
-        return Diagnostic(
-            code, layers[0] if layers else "",
-            f"{where} of {self.name} ({', '.join(layers) or 'the fullest'}) takes {meaning}: {need}",
-            hint, {"where": where, "resource": resource, "need": used, "limit": limit, "layers": layers},
-            "warning" if code == "E405" else "error",
         )  # fmt: skip
 
 
@@ -257,7 +232,7 @@ def read_target(text: bytes, origin: str) -> Target:
     if not isinstance(notes, list) or not all(isinstance(n, str) for n in notes):
         r.wrong("notes", "expected a list of texts")
         notes = []
-    bits, memory, encodings = read_encodings(r)
+    bits, widths, memory, encodings = read_encodings(r)
     state = r.table(r.data, "state", "", needed=False)
     r.known(state, ("per_core", "per_neuron"), "state")
     power = r.table(r.data, "power", "", needed=False)
@@ -272,12 +247,12 @@ def read_target(text: bytes, origin: str) -> Target:
         digest=hashlib.sha256(text).hexdigest(), notes=tuple(notes), fabric=read_fabric(r), core=MappingProxyType(core),
         chip=MappingProxyType(chip), max_delay=r.quantity(r.data.get("delay"), "delay", "1", whole=True),
         max_refractory=r.quantity(r.data["refractory"], "refractory", "1", whole=True) if "refractory" in r.data else None,
-        weight_bits=bits, memory=memory, encodings=encodings,
+        weight_bits=bits, weight_widths=widths, memory=memory, encodings=encodings,
         state_per_core=r.count(state, "per_core", "state", "B", 0) if "per_core" in state else None,
         state_per_neuron=r.count(state, "per_neuron", "state", "B", 0) if "per_neuron" in state else None,
         costs=costs, power=MappingProxyType({k: r.quantity(v, f"power.{k}", "W") for k, v in power.items()}),
         apart=MappingProxyType({k: r.quantity(v, f"apart.{k}", "W") for k, v in apart.items()}),
-        step=read_step(r, [c.name for c in costs]), support=MappingProxyType(read_support(r)),
+        step=read_step(r, [c.name for c in costs]), io=read_io(r), support=MappingProxyType(read_support(r)),
     )  # fmt: skip
     r.fail()
     return target

@@ -1,7 +1,21 @@
-"""Energy: counts times the costs of a target, line by line, with interval, class and source."""
+"""Energy: counts times the costs of a target, line by line, with interval, class and source.
+
+What is counted for each event:
+
+- a neuron is *accessed* at every step. It is *updated* beside that (or *active*, by the published figures) where it is not
+  idle: its membrane is another than 0 before or after the step, or it spikes. Where a run recorded no membranes, all
+  neurons are priced as updated, and the low end takes those that spike only.
+- a *spike* costs beside the update of its neuron; a *packet* leaves for every core that the neuron has synapses on (one tree
+  on fabrics that copy packets), and its hops are those of the X-Y way between the tiles.
+- a *synaptic operation* is one weight, not 0, met by one event; its cost depends on how the weights are stored.
+
+Costs of the calibrated set add up: an update costs its access too, a spike its access and update too. That is how the fit
+was made (SANA-FE, doi:10.1109/TCAD.2025.3537971: access in every step, update where there is input, bias or membrane).
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -43,11 +57,10 @@ def events(counts: CoreCounts) -> dict[str, Events]:
         "hop_ns": counts.hops_ns, "packet_router": counts.router_visits,
     }  # fmt: skip
     out = {name: Events(n, n) for name, n in exact.items()}
-    # Which updates count as active is not published: all of them, or at the least those that spike.
-    out["update_active"] = Events(updates, min(spikes, updates))
-    out["update_inactive"] = Events(0.0, max(updates - spikes, 0.0))
-    # The fit accesses every neuron, and updates those with a membrane, an input or a bias: how many is not counted.
-    out["soma_update"] = Events(updates, min(spikes, updates))
+    # Without recorded membranes nobody knows which neurons are idle: none of them, or at the most those that do not spike.
+    most, least = (updates, min(spikes, updates)) if counts.active is None else (float(counts.active.sum()),) * 2
+    out["update_active"] = out["soma_update"] = Events(most, least)
+    out["update_inactive"] = Events(updates - most, updates - least)
     return out
 
 
@@ -88,6 +101,31 @@ def _in_set(name: str, happened: Mapping[str, Events], costs: CostSet) -> tuple[
     return value, low, list(used.values())
 
 
+def in_sets(happened: Mapping[str, Events], target: Target) -> dict[str, dict[str, Quantity]]:
+    """Return the lines of each cost set by itself, those left out that it does not price; low is its own range."""
+    out: dict[str, dict[str, Quantity]] = {}
+    for costs in target.costs:
+        for name in LINES:
+            priced = _in_set(name, happened, costs)
+            if priced is not None and not isinstance(priced, str):
+                value, low, parts = priced
+                sources = "; ".join(dict.fromkeys(q.source for q in parts))
+                text = f"counts times cost set {costs.name} ({sources})"
+                out.setdefault(costs.name, {})[name] = Quantity(value, "J", kind_of(parts), text, low, value)
+    return out
+
+
+def dynamic(parts: Mapping[str, Quantity], sets: Mapping[str, Mapping[str, Quantity]]) -> Quantity:
+    """Return the sum of *parts*, the lines that follow the activity; its interval runs over the sums of the cost sets.
+
+    A sum takes all of its lines from one set: the ends of the lines by themselves would mix the sets.
+    """
+    whole = total(parts, strict=True)
+    sums = [total(lines, strict=True) for lines in sets.values() if set(lines) == set(parts)]
+    ends = [end for q in sums for end in (q.low, q.high) if end is not None]
+    return whole if whole.value is None or not ends else dataclasses.replace(whole, low=min(ends), high=max(ends))
+
+
 def of_power(power: Quantity | None, time: Quantity, factor: float, what: str, reason: str) -> Quantity:
     """Return the energy of *factor* times *power* over *time*; unknown where one of them is."""
     if power is None:
@@ -125,6 +163,8 @@ def lines(target: Target, counts: CoreCounts, time: Quantity, chips: int) -> dic
     else:
         out["synapse"], out["soma"] = of_line("synapse", happened, target), of_line("soma", happened, target)
     out["network"] = of_line("network", happened, target)
+    if target.step.barriers:
+        out["barrier"] = unknown("J", "no energy of a barrier is published; its time is a line of its own")
     static = of_power(power.get("static_per_chip"), time, chips, f"{chips} chips", none)
     boards = target.fabric.boards(chips)
     if boards is not None and power.get("static_per_board") is not None:

@@ -12,7 +12,6 @@ import numpy as np
 
 from spikeport.backends.counting import CoreCounts, count
 from spikeport.backends.rates import StatedRates
-from spikeport.hw_profiles.records import RESOURCES
 from spikeport.hw_profiles.target import Target
 from spikeport.ir.diagnostics import Diagnostic, UsageError
 from spikeport.ir.fanout import synapse_count
@@ -23,9 +22,13 @@ from spikeport.ir.shapes import Shapes, infer_shapes
 from spikeport.ir.trace import Trace
 from spikeport.ir.units import Kind, Quantity, unknown
 from spikeport.runtime import energy
-from spikeport.runtime.latency import chip_time
+from spikeport.runtime.injected import as_injected
+from spikeport.runtime.latency import ChipTime, chip_time
 from spikeport.runtime.neurobench import has_membranes, metrics
-from spikeport.runtime.report_value import ENERGY_LINES, FORMAT, Amount, Layer, Report, Used
+from spikeport.runtime.report_io import io
+from spikeport.runtime.report_parts import amount, by_core, cost_set_lines, mean_step, of_inputs, times, usage
+from spikeport.runtime.report_records import Amount, CostSetLines, Layer, Used
+from spikeport.runtime.report_value import ENERGY_LINES, FORMAT, Report
 
 #: Lines that follow the activity.
 DYNAMIC = ("synapse", "soma", "core", "network")
@@ -53,8 +56,9 @@ def price(program: Program, trace: Trace | StatedRates, target: Target | None) -
     stated = isinstance(trace, StatedRates)
     run = trace.trace(program.graph, program.profile) if isinstance(trace, StatedRates) else trace
     shapes = infer_shapes(program.graph)[0]
-    counts = None
+    counts, given = None, run
     if target is not None:
+        run = as_injected(run, target)
         if program.target != target.name:
             raise UsageError(
                 Diagnostic("E644", "", f"mapped on {program.target or 'no target'}, to be priced for {target.name}",
@@ -64,16 +68,19 @@ def price(program: Program, trace: Trace | StatedRates, target: Target | None) -
     samples = max(run.samples, 1)
     host = _host_time(run, stated)
     model = Quantity(run.samples * run.steps * program.profile.dt, "s", "modelled", "samples x steps x dt of the profile")
+    parts: dict[str, Quantity] = {}
+    sets: tuple[CostSetLines, ...] = ()
     if target is None or counts is None:
-        time, bounded, course = unknown("s", "no target was given"), "no target was given", True
-        parts: dict[str, Quantity] = {}
+        chip = ChipTime(unknown("s", "no target was given"), "no target was given", True)
     else:
         chip = chip_time(target, counts)
-        time, bounded, course = chip.time, chip.bounded_by, chip.has_course
-        parts = energy.lines(target, counts, time, program.chips)
+        parts = energy.lines(target, counts, chip.time, program.chips)
+        sets = cost_set_lines(target, counts, chip, samples)
+    time = chip.time
     amounts = tuple(_line(name, parts, samples, target) for name in ENERGY_LINES if _shown(name, parts, target))
-    dynamic = energy.total({k: q for k, q in parts.items() if k in DYNAMIC}, strict=True)
-    known, whole = energy.total(parts, strict=False), energy.total(parts, strict=True)
+    moving = {k: q for k, q in parts.items() if k in DYNAMIC}
+    dynamic = energy.dynamic(moving, {} if counts is None or target is None else energy.in_sets(energy.events(counts), target))
+    known, whole = (_with_dynamic(energy.total(parts, strict=s), dynamic, parts) for s in (False, True))
     apart = () if target is None else tuple(
         amount(name, energy.of_power(power, time, 1, "one", ""), samples) for name, power in target.apart.items()
     )  # fmt: skip
@@ -88,19 +95,26 @@ def price(program: Program, trace: Trace | StatedRates, target: Target | None) -
         neurons=sum(math.prod(shapes.output[n.path]) for n in program.graph if isinstance(n.op, Neuron)),
         synapses=sum(synapse_count(n.op, shapes.input[n.path]) for n in program.graph if n.op.is_weighted),
         energy=amounts, energy_dynamic=amount("dynamic", dynamic, samples), energy_known=amount("known", known, samples),
-        energy_total=amount("total", whole, samples), apart=apart, model_time=amount("model", model, samples),
-        chip_time=amount("chip", time, samples), host_time=amount("host", host, samples), edp=_edp(known, time, samples),
-        bounded_by=bounded, layers=layers, neurobench=metrics(program.graph, run),
-        usage=() if target is None else _usage(program, target), passes=tuple(dict(p) for p in program.passes),
-        notes=_notes(program, run, target, stated, course), versions=_versions(), digests=_digests(program, target),
+        energy_total=amount("total", whole, samples), cost_sets=sets, apart=apart, model_time=amount("model", model, samples),
+        chip_time=amount("chip", time, samples), host_time=amount("host", host, samples),
+        time=times(chip, target, samples),
+        io=None if target is None else io(program, run, shapes, target, mean_step(time, run)), edp=_edp(known, time, samples),
+        bounded_by=chip.bounded_by, layers=layers, neurobench=metrics(program.graph, given),
+        usage=() if target is None else usage(program, target), by_core=by_core(program),
+        passes=tuple(dict(p) for p in program.passes),
+        notes=_notes(program, run, target, stated, chip.has_course), versions=_versions(), digests=_digests(program, target),
         format=FORMAT,
     )  # fmt: skip
 
 
-def amount(name: str, quantity: Quantity, samples: int, within: str | None = None) -> Amount:
-    """Return *quantity* with the share of one of *samples*."""
-    scaled = {k: v / samples for k in ("value", "low", "high") if (v := getattr(quantity, k)) is not None}
-    return Amount(name, quantity, dataclasses.replace(quantity, **scaled), within)
+def _with_dynamic(sum_of: Quantity, dynamic: Quantity, parts: Mapping[str, Quantity]) -> Quantity:
+    """Return a sum with the interval of *dynamic* for its lines: their ends one by one would mix the cost sets."""
+    if sum_of.value is None or dynamic.value is None:
+        return sum_of
+    rest = [q for k, q in parts.items() if k not in DYNAMIC and q.value is not None]
+    low = sum(q.low if q.low is not None else (q.value or 0.0) for q in (dynamic, *rest))
+    high = sum(q.high if q.high is not None else (q.value or 0.0) for q in (dynamic, *rest))
+    return dataclasses.replace(sum_of, low=low, high=high)
 
 
 def _shown(name: str, parts: Mapping[str, Quantity], target: Target | None) -> bool:
@@ -171,26 +185,6 @@ def _spikes(trace: Trace, path: str, is_input: bool) -> int | None:
     return round(float(np.sum(trace.activity[path]))) if is_input and path in trace.activity else None
 
 
-def _usage(program: Program, target: Target) -> tuple[Used, ...]:
-    """Return the fullest place for each resource."""
-    held: dict[str, dict[int, tuple[int, str]]] = {}
-    for s in program.slices:
-        for resource, used in s.usage.items():
-            place = s.core // target.fabric.stride if resource in target.chip else s.core
-            before, names = held.setdefault(resource, {}).get(place, (0, ""))
-            names = names if s.path in names.split(", ") else ", ".join(filter(None, (names, s.path)))
-            held[resource][place] = (before + used, names)
-    out = []
-    for resource, (used, limit) in program.usage.items():
-        unit, meaning = RESOURCES.get(resource, ("1", "cores in use, and those of the chips in use"))
-        where = layer = ""
-        if resource in held:
-            place, (_, layer) = max(held[resource].items(), key=lambda item: (item[1][0], -item[0]))
-            where = f"{'chip' if resource in target.chip else 'core'} {place}"
-        out.append(Used(resource, meaning, unit, used, limit, where, layer))
-    return tuple(out)
-
-
 def _notes(program: Program, trace: Trace, target: Target | None, stated: bool, course: bool) -> tuple[str, ...]:
     notes = list(program.notes.get("lowering", ()))
     notes += [d["message"] for d in program.notes.get("mapping", ())]
@@ -203,14 +197,7 @@ def _notes(program: Program, trace: Trace, target: Target | None, stated: bool, 
         own = "".join(f", {path} {rate:g} Hz" for path, rate in rates["by_layer"].items())
         notes.append(f"nothing was run: every input and neuron is taken to send {rates['rate_hz']:g} events/s{own}, evenly")
     if target is not None:
-        binary = trace.meta.get("binary_inputs")
-        if binary is not None and target.support["graded_spikes"].status != "native":
-            notes += [
-                f"{path}: its values are not spikes, and {target.name} takes events without a value: each is priced "
-                "as one event; encode the input as spikes, or leave its first layer to the host"
-                for path in program.graph.inputs
-                if path not in binary
-            ]
+        notes += of_inputs(program, trace, target)
         if not course:
             notes.append("chip time from the mean step: busy steps take longer than this")
         elif target.step.fixed is None and len(program.slices) > len({s.path for s in program.slices}):

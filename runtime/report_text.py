@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from spikeport.ir.units import Quantity, format_si, si_prefix
-from spikeport.runtime.report_value import ENERGY_LINES, Amount, Report
+from spikeport.runtime.report_records import Amount, Io
+from spikeport.runtime.report_value import ENERGY_LINES, Report
 
 Row = tuple[str, ...]
 
@@ -58,20 +59,54 @@ def _sections(reports: Sequence[Report]) -> Iterator[tuple[str, list[Row]]]:
     energy = [(f"  {n}", *(_cell(next((a for a in r.energy if a.name == n), None)) for r in reports)) for n in names]
     sums = (("dynamic", "energy_dynamic"), ("known lines", "energy_known"), ("total", "energy_total"))
     energy += [(f"  {label}", *(_cell(getattr(r, f)) for r in reports)) for label, f in sums if names]
-    yield "energy a sample", energy
-    times = (("model time", "model_time"), ("chip time", "chip_time"), ("host time", "host_time"))
+    yield "energy a sample (dynamic: neurocores and their network; total: all of the chip)", energy
+    yield "dynamic energy and chip time of a sample, by cost set", list(_sets(reports))
+    times = (("host time", "host_time"), ("model time", "model_time"), ("chip time", "chip_time"))
     yield (
         "time a sample",
         [
             *((f"  {label}", *(_cell(getattr(r, f)) for r in reports)) for label, f in times),
+            *_parts(reports),
             ("  known energy x delay", *(_number(r.edp) for r in reports)),
             ("  bound of a step", *(r.bounded_by.partition(" on core ")[0] for r in reports)),
             ("    where", *(_where(r.bounded_by) for r in reports)),
         ],
     )
+    yield "input and output, a mean step", list(_io(reports))
     yield "spikes a sample (rate of a neuron)", list(_layers(reports))
     yield "NeuroBench", list(_neurobench(reports))
     yield "used of limit, at the fullest place", list(_used(reports))
+
+
+def _sets(reports: Sequence[Report]) -> Iterator[Row]:
+    """Rows of each cost set, where a target has several: the ends of the intervals."""
+    several = [r for r in reports if len(r.cost_sets) > 1]
+    for name in dict.fromkeys(s.name for r in several for s in r.cost_sets):
+        found = [next((s for s in r.cost_sets if s.name == name and r in several), None) for r in reports]
+        for label, field, line in (("energy", "energy", "dynamic"), ("time", "time", "chip")):
+            amounts = [next((a for a in getattr(s, field) if a.name == line), None) if s else None for s in found]
+            yield f"  {name} {label}", *(_cell(a) for a in amounts)
+
+
+def _parts(reports: Sequence[Report]) -> Iterator[Row]:
+    """Rows of what the chip time is made of."""
+    for name in dict.fromkeys(a.name for r in reports for a in r.time):
+        yield f"    {name}", *(_cell(next((a for a in r.time if a.name == name), None)) for r in reports)
+
+
+def _io(reports: Sequence[Report]) -> Iterator[Row]:
+    if any(r.io for r in reports):
+        yield "  events in (inputs)", *(_flow(r.io, "values_in", "inputs") for r in reports)
+        yield "  values out (outputs)", *(_flow(r.io, "values_out", "outputs") for r in reports)
+        answer = {True: "yes", False: "no", None: "unknown"}
+        yield "  they set the step", *("-" if r.io is None else answer[r.io.sets_step] for r in reports)
+
+
+def _flow(found: Io | None, flow: str, size: str) -> str:
+    if found is None:
+        return "-"
+    value = getattr(found, flow)
+    return f"{'unknown' if value is None else f'{value:,.1f}'} ({getattr(found, size):,})"
 
 
 def _chips(report: Report) -> str:
@@ -164,6 +199,7 @@ def _notes(reports: Sequence[Report]) -> str:
         lines += [f"{_title(r)}: {a.name} energy unknown: {a.total.source}" for a in blank]
         if r.target and r.chip_time.total.value is None:
             lines.append(f"{_title(r)}: chip time unknown: {r.chip_time.total.source}")
+        lines += [f"{_title(r)}: input and output: {r.io.why}"] if r.io and r.io.sets_step is not False else []
         lines += [f"{_title(r)}: {a.name} beside the sum: {_number(a.per_sample)} a sample" for a in r.apart]
         lines += [f"{_title(r)}: {note}" for note in r.notes]
     key = "e estimated, m measured, unmarked modelled; [low .. high] over cost sets, in the unit in front"

@@ -10,84 +10,13 @@ from typing import Any
 
 from spikeport.ir.diagnostics import Diagnostic, UsageError
 from spikeport.ir.units import Quantity
+from spikeport.runtime.report_records import Amount, CoreUse, CostSetLines, Io, Layer, Used
 
-FORMAT = "spikeport report 1"
+FORMAT = "spikeport report 2"
 #: Lines of the energy, in the order in which they are shown.
-ENERGY_LINES = ("synapse", "soma", "core", "network", "static", "management", "host_io")
-
-
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """A quantity of the whole run, and the share of one sample.
-
-    Parameters
-    ----------
-    name : str
-        What it is.
-    total, per_sample : Quantity
-        Over all samples, and divided by their number.
-    within : str or None
-        The line that contains this one, where the chip's own law does not tell the two apart; both numbers are then None.
-    """
-
-    name: str
-    total: Quantity
-    per_sample: Quantity
-    within: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One layer of the network in the run.
-
-    Parameters
-    ----------
-    path, kind : str
-        Node, and NIR's name of its primitive.
-    neurons, synapses, cores : int or None
-        Its size; synapses that enter it, and cores that it takes, where it is mapped.
-    spikes : int or None
-        Of the whole run; None where it does not spike.
-    spikes_per_sample, rate_hz : float or None
-        Mean spikes of the layer a sample; mean rate of a neuron in model time.
-    synops_per_sample : float or None
-        Synaptic operations that enter it, a sample, as the chip does them.
-    """
-
-    path: str
-    kind: str
-    neurons: int
-    synapses: int | None
-    cores: int | None
-    spikes: int | None
-    spikes_per_sample: float | None
-    rate_hz: float | None
-    synops_per_sample: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """A resource: the most that any core or chip takes of it.
-
-    Parameters
-    ----------
-    resource, meaning, unit : str
-        Name, words, SI unit.
-    used : int
-        Most of all places.
-    limit : int or None
-        None where nobody published one.
-    where, layer : str
-        The place that takes most, and the layers there.
-    """
-
-    resource: str
-    meaning: str
-    unit: str
-    used: int
-    limit: int | None
-    where: str
-    layer: str
+ENERGY_LINES = ("synapse", "soma", "core", "network", "barrier", "static", "management", "host_io")
+#: Lines of the chip time.
+TIME_LINES = ("cores", "barrier", "timer", "host_io")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +42,20 @@ class Report:
     neurons, synapses : int
         Size of the network; synapses with each use of a shared weight counted.
     energy : tuple of Amount
-        ``synapse``, ``soma``, ``core``, ``network``, ``static``, ``management``, ``host_io``.
+        ``synapse``, ``soma``, ``core``, ``network``, ``barrier``, ``static``, ``management``, ``host_io``.
     energy_dynamic, energy_known, energy_total : Amount
-        Sum of the first four lines; of all known lines; of all lines, unknown if one of them is.
+        Sum of the first four lines: neurocores and network alone; of all known lines; of all lines of the whole chip,
+        unknown if one of them is.
+    cost_sets : tuple of CostSetLines
+        The run by each cost set alone: the ends of the intervals, and what they are made of.
     apart : tuple of Amount
         Energy of the surroundings (frame, box), in no sum.
     model_time, chip_time, host_time : Amount
         Steps times dt; what the chip takes; what the simulation took here.
+    time : tuple of Amount
+        What the chip time is made of: ``cores`` and ``barrier`` (or ``timer``), and beside them ``host_io``.
+    io : Io or None
+        What enters and leaves in a step; None without a target.
     edp : Quantity
         Energy-delay product of a sample, in J s.
     bounded_by : str
@@ -130,6 +66,8 @@ class Report:
         NeuroBench 2.3's metrics by its own names.
     usage : tuple of Used
         Resources.
+    by_core : tuple of CoreUse
+        What each core takes of them.
     passes : tuple of Mapping
         Record of each pass.
     notes : tuple of str
@@ -156,15 +94,19 @@ class Report:
     energy_dynamic: Amount
     energy_known: Amount
     energy_total: Amount
+    cost_sets: tuple[CostSetLines, ...]
     apart: tuple[Amount, ...]
     model_time: Amount
     chip_time: Amount
     host_time: Amount
+    time: tuple[Amount, ...]
+    io: Io | None
     edp: Quantity
     bounded_by: str
     layers: tuple[Layer, ...]
     neurobench: Mapping[str, Any]
     usage: tuple[Used, ...]
+    by_core: tuple[CoreUse, ...] = ()
     passes: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -223,10 +165,13 @@ def _plain(value: Any) -> Any:
 _RECORDS: dict[str, type] = {
     "energy": Amount, "apart": Amount, "layers": Layer, "usage": Used, "energy_dynamic": Amount, "energy_known": Amount,
     "energy_total": Amount, "model_time": Amount, "chip_time": Amount, "host_time": Amount, "edp": Quantity, "total": Quantity,
-    "per_sample": Quantity,
+    "per_sample": Quantity, "cost_sets": CostSetLines, "time": Amount, "io": Io, "by_core": CoreUse, "step": Quantity,
 }  # fmt: skip
-_LISTS = ("energy", "apart", "layers", "usage", "passes", "notes")
-_SCALARS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "None": (type(None),)}
+_HOLD_RECORDS = (Report, Amount, CostSetLines, Io)
+_LISTS = ("energy", "cost_sets", "apart", "time", "layers", "usage", "by_core", "passes", "notes")
+_SCALARS: dict[str, tuple[type, ...]] = {
+    "str": (str,), "int": (int,), "float": (int, float), "bool": (bool,), "None": (type(None),),
+}  # fmt: skip
 
 
 def _build(cls: type, data: Any, at: str) -> Any:
@@ -239,18 +184,18 @@ def _build(cls: type, data: Any, at: str) -> Any:
     values = {}
     for key, f in names.items():
         value, where, record = data[key], f"{at}.{key}", _RECORDS.get(f.name)
-        if f.name in _LISTS and cls is Report:
+        if f.name in _LISTS and cls in (Report, CostSetLines):
             if not isinstance(value, (list, tuple)):
                 raise ValueError(f"{where}: expected a list")
             value = tuple(_build(record, v, f"{where}[{i}]") if record else v for i, v in enumerate(value))
-        elif record is not None and cls in (Report, Amount):
-            value = _build(record, value, where)
+        elif record is not None and cls in _HOLD_RECORDS:
+            value = None if value is None and "None" in str(f.type) else _build(record, value, where)
         elif str(f.type).startswith("Mapping"):
             if not isinstance(value, Mapping):
                 raise ValueError(f"{where}: expected an object")
         else:
             allowed = [t for part in str(f.type).split("|") for t in _SCALARS.get(part.strip(), (str,))]
-            if isinstance(value, bool) or not isinstance(value, tuple(allowed)):
+            if (isinstance(value, bool) and bool not in allowed) or not isinstance(value, tuple(allowed)):
                 raise ValueError(f"{where}: expected {f.type}, got {value!r:.60}")
         values[f.name] = value
     return cls(**values)

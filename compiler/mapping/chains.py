@@ -123,6 +123,10 @@ class Chain:
         Shape in front of each op, and behind the last.
     nonzero : tuple of int
         Weights of each op that are not zero.
+    through : tuple of str
+        Paths of the ops.
+    delay : int
+        Steps on the way.
     """
 
     source: str
@@ -130,13 +134,16 @@ class Chain:
     ops: tuple[Op, ...]
     shapes: tuple[Shape, ...]
     nonzero: tuple[int, ...]
+    through: tuple[str, ...] = ()
+    delay: int = 0
 
     @classmethod
     def of(cls, projection: Projection, graph: Graph, shapes: Shapes) -> Chain:
         """Return the chain of *projection*."""
         front = [shapes.output[p] for p in (projection.source, *projection.through)]
         ops = tuple(graph[p].op for p in projection.through)
-        return cls(projection.source, projection.target, ops, tuple(front), tuple(weight_count(op)[1] for op in ops))
+        counts = tuple(weight_count(op)[1] for op in ops)
+        return cls(projection.source, projection.target, ops, tuple(front), counts, projection.through, projection.delay)
 
     @property
     def is_shared(self) -> bool:

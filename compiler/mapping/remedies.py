@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from spikeport.compiler.mapping.chains import Chain
 from spikeport.compiler.mapping.needs import Population, excess, usage
 from spikeport.compiler.mapping.partition import one_neuron, partition
 from spikeport.compiler.mapping.place import place_in_order
@@ -22,8 +21,6 @@ from spikeport.ir.program import Box, Slice
 
 #: Networks above this size are not mapped again only to find a remedy.
 WORTH_TRYING = 300_000
-#: Widths of weights that are tried; chips do not store every width between.
-_WIDTHS = (8, 6, 4, 2, 1)
 
 #: Chips that the network takes on another target; None where it does not fit there or lacks something.
 ChipsOn = Callable[[Target], "int | None"]
@@ -34,7 +31,7 @@ def for_neuron(population: Population, target: Target, found: Diagnostic, chips_
     resource, box = found.facts["resource"], one_neuron(found.facts["neuron"])
     ideas = []
     by_itself = _fits(population, box, target)  # then it is what it sends to that is too much, not its weights
-    bits = None if by_itself else _width(population, lambda p: _fits(p, box, target))
+    bits = None if by_itself else _width(population, target, lambda p: _fits(p, box, target))
     if bits is not None:
         ideas.append(f"quantise its weights to {bits} bits" + _by_pass(f"quantize{{weights={bits}}}"))
     percent = None if by_itself else _to_prune(population, box, target)
@@ -53,8 +50,7 @@ def for_chips(populations: Mapping[str, Population], target: Target, chips: int,
     ideas = [f"allow --chips {need}"]
     if sum(math.prod(p.shape) for p in populations.values()) > WORTH_TRYING:
         return f"{ideas[0]}, or leave --chips out"
-    widest = max((b for p in populations.values() for b in p.bits), default=1)
-    for bits in (b for b in _WIDTHS if b < widest):
+    for bits in _narrower(populations.values(), target):
         got = _chips({k: _narrow(p, bits) for k, p in populations.items()}, target)
         if got is not None and got <= chips:
             ideas.append(f"quantise the weights to {bits} bits" + _by_pass(f"quantize{{weights={bits}}}"))
@@ -78,10 +74,15 @@ def _by_pass(text: str) -> str:
     return f" (--passes '{text}')" if text.partition("{")[0] in PASSES else ""
 
 
-def _width(population: Population, fits: Callable[[Population], bool]) -> int | None:
+def _narrower(populations: Iterable[Population], target: Target) -> list[int]:
+    """Return the widths of weights that *target* stores below the widest of *populations*, largest first."""
+    widest = max((f.bits for p in populations for f in p.formats), default=1)
+    return [b for b in reversed(target.widths()) if b < widest]
+
+
+def _width(population: Population, target: Target, fits: Callable[[Population], bool]) -> int | None:
     """Return the largest width of weights below its own at which *population* fits."""
-    widest = max(population.bits, default=1)
-    return next((b for b in _WIDTHS if b < widest and fits(_narrow(population, b))), None)
+    return next((b for b in _narrower([population], target) if fits(_narrow(population, b))), None)
 
 
 def _to_prune(population: Population, box: Box, target: Target) -> int | None:
@@ -96,7 +97,7 @@ def _pruned(population: Population, share: float) -> Population:
     chains = []
     for chain in population.chains:
         ops = tuple(_without(op, share) if op.is_weighted else op for op in chain.ops)
-        chains.append(Chain(chain.source, chain.target, ops, chain.shapes, tuple(weight_count(op)[1] for op in ops)))
+        chains.append(dataclasses.replace(chain, ops=ops, nonzero=tuple(weight_count(op)[1] for op in ops)))
     return dataclasses.replace(population, chains=tuple(chains))
 
 
@@ -110,7 +111,8 @@ def _without(op: Op, share: float) -> Op:
 
 
 def _narrow(population: Population, bits: int) -> Population:
-    return dataclasses.replace(population, bits=tuple(min(b, bits) for b in population.bits))
+    formats = tuple(dataclasses.replace(f, bits=min(f.bits, bits)) for f in population.formats)
+    return dataclasses.replace(population, formats=formats)
 
 
 def _fits(population: Population, box: Box, target: Target) -> bool:

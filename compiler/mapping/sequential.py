@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spikeport.compiler.mapping.chains import Chain, chains_of, projections
+from spikeport.compiler.mapping.formats import Format, format_of, register_sets
 from spikeport.compiler.mapping.needs import Population
 from spikeport.compiler.mapping.partition import partition
 from spikeport.compiler.mapping.place import place_in_order
@@ -34,7 +35,11 @@ def map_sequential(
     order = [p for p in schedule(graph, profile).order if p in into]
 
     def populations(chip: Target) -> dict[str, Population]:
-        return {p: population(graph, p, shapes, into[p], chip) for p in order}
+        sets = {p: register_sets(graph[p].op, p, profile, shapes.output[p], arithmetic) for p in order}
+        return {p: Population(p, graph[p].op, shapes.output[p], into[p], forms(into[p], chip), *sets[p]) for p in order}
+
+    def forms(chains: tuple[Chain, ...], chip: Target) -> tuple[Format, ...]:
+        return tuple(format_of(graph, chain, chip, arithmetic) for chain in chains)
 
     def mapped(chip: Target) -> Program:
         cuts = partition(populations(chip), chip)
@@ -67,23 +72,6 @@ def map_sequential(
     return dataclasses.replace(program, notes={**program.notes, "mapping": [d.as_dict() for d in said]})
 
 
-def population(graph: Graph, path: str, shapes: Shapes, chains: tuple[Chain, ...], target: Target) -> Population:
-    """Return the population *path* with what enters it and the widths of its weights."""
-    width = int(target.weight_bits.value or 8)
-    bits = tuple(weight_bits(graph, chain, width) for chain in chains)
-    return Population(path, graph[path].op, shapes.output[path], chains, bits)
-
-
-def weight_bits(graph: Graph, chain: Chain, width: int) -> int:
-    """Return the bits of a weight in memory: the target's width, or less where the layer is quantised to less."""
-    for node in graph:
-        if node.op.is_weighted and any(node.op is op for op in chain.ops):
-            note = node.notes.get("quantization")
-            bits = note.get("bits") if isinstance(note, Mapping) else None
-            return min(width, int(bits)) if bits else width
-    return width
-
-
 def _usage(program: Program, into: Mapping[str, tuple[Chain, ...]], target: Target) -> dict[str, tuple[int, int | None]]:
     """Return the most that a core or a chip takes of each resource, beside its limit."""
     names = [*target.core, *target.chip]
@@ -112,7 +100,7 @@ def _usage(program: Program, into: Mapping[str, tuple[Chain, ...]], target: Targ
 
 def _notes(program: Program, populations: Mapping[str, Population], target: Target) -> dict[str, Any]:
     """Return what a report says about the mapping."""
-    widths = sorted({b for p in populations.values() for b in p.bits})
+    widths = sorted({f.bits for p in populations.values() for f in p.formats})
     shown = "/".join(map(str, widths)) or f"{target.weight_bits.value:g}"
     lowering = []
     if program.arithmetic not in (target.name, target.name.rstrip("12")):

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from spikeport.compiler.mapping.chains import Chain, Window
+from spikeport.compiler.mapping.formats import format_of
 from spikeport.compiler.mapping.needs import stored
 from spikeport.compiler.mapping.partition import cut, grids
 from spikeport.hw_profiles.target import Target
@@ -150,7 +151,7 @@ def traffic(
     layout = {path: _Grid(found) for path, found in by_path.items()}
     chains = tuple(chain for path in into for chain in into[path])
     number = {id(chain): n for n, chain in enumerate(chains)}
-    bits = int(target.weight_bits.value or 8)
+    forms = {id(chain): format_of(program.graph, chain, target, program.arithmetic) for chain in chains}
     columns: list[list[Array]] = [[] for _ in range(6)]
     stored_as: list[str] = []
     for row, s in enumerate(program.slices):
@@ -164,7 +165,7 @@ def traffic(
             keep = neurons > 0
             n = int(keep.sum())
             if n:
-                _, name = stored(chain, s.box, window.counts[linked], bits, target)
+                _, name = stored(chain, s.box, window.counts[linked], forms[id(chain)], target)
                 parts = (rows[keep], np.full(n, row), np.full(n, number[id(chain)]), neurons[keep], sent[keep], done[keep])
                 for column, part in zip(columns, parts, strict=True):
                     column.append(part)

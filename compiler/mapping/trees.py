@@ -1,4 +1,4 @@
-"""Ways of packets: distances on the grid of tiles, and multicast trees that go X first, then Y."""
+"""Ways of packets: distances on the grid of tiles, the busiest links, and multicast trees that go X first, then Y."""
 
 from __future__ import annotations
 
@@ -36,6 +36,45 @@ def places(program: Program, target: Target, found: Traffic) -> tuple[Array, Arr
     cores = np.array([s.core for s in found.senders], np.int64)
     x, y = target.fabric.coordinates(np.where(cores == OUTSIDE, 0, cores), program.chips)
     return x, y
+
+
+def busiest(x0: Array, y0: Array, x1: Array, y1: Array, packets: Array) -> dict[str, Array]:
+    """Return, for the busiest link to the east or west and that to the north or south, which packets cross it.
+
+    Packets go along X from (x0, y0) to (x1, y0), then along Y to (x1, y1). Each direction of a link counts by itself.
+
+    Parameters
+    ----------
+    x0, y0, x1, y1 : array of int64
+        Tiles of senders and receivers, one entry for each stream of packets.
+    packets : array of float64
+        Packets of each stream.
+
+    Returns
+    -------
+    dict
+        By cost event (``hop_ew``, ``hop_ns``) a boolean array over the streams; no stream where none moves that way.
+    """
+    return {"hop_ew": _crossing(y0, x0, x1, packets), "hop_ns": _crossing(x1, y0, y1, packets)}
+
+
+def _crossing(lane: Array, start: Array, end: Array, packets: Array) -> Array:
+    """Return which streams cross the busiest link of all lanes; a stream takes those between *start* and *end*."""
+    best, crossed = 0.0, np.zeros(lane.shape, bool)
+    if not lane.size:
+        return crossed
+    size = (int(lane.max()) + 1, int(max(start.max(), end.max())) + 2)
+    for moves in (start < end, end < start):
+        low, high = np.minimum(start, end)[moves], np.maximum(start, end)[moves]
+        load = np.zeros(size)
+        np.add.at(load, (lane[moves], low), packets[moves])
+        np.add.at(load, (lane[moves], high), -packets[moves])
+        load = load.cumsum(axis=1)
+        where, at = np.unravel_index(int(load.argmax()), size)
+        if load[where, at] > best:
+            best = float(load[where, at])
+            crossed = moves & (lane == where) & (np.minimum(start, end) <= at) & (at < np.maximum(start, end))
+    return crossed
 
 
 def trees(program: Program, target: Target, found: Traffic) -> dict[int, set[Cell]]:

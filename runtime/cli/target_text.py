@@ -57,6 +57,13 @@ def _numbers(target: Target) -> Iterator[tuple[str, str, str, str]]:
     if target.max_refractory is not None:
         yield _row("most refractory steps", target.max_refractory)
     yield _row("weight bits", target.weight_bits)
+    for width in target.weight_widths:
+        yield _row("weight bits in memory", width)
+    for encoding in target.encodings:
+        for field in dataclasses.fields(encoding):
+            number = getattr(encoding, field.name)
+            if isinstance(number, Quantity):
+                yield _row(f"{encoding.name} weights: {field.name}", number)
     for costs in target.costs:
         for part, events in (("energy", costs.energy), ("time", costs.time)):
             for name, number in events.items():
@@ -66,6 +73,10 @@ def _numbers(target: Target) -> Iterator[tuple[str, str, str, str]]:
     for name, points in target.step.barriers.items():
         for tiles, number in points:
             yield _row(f"{name} barrier over {tiles} tiles", number)
+    yield _row("values that enter in a step", target.io.values_in)
+    yield _row("values that leave in a step", target.io.values_out)
+    for case in target.io.measured:
+        yield _row(f"step with {case.values_in} inputs, {case.values_out} outputs", case.step)
 
 
 def _row(name: str, number: Quantity) -> tuple[str, str, str, str]:

@@ -36,13 +36,13 @@ def test_the_four_targets_are_shipped():
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_number_of_a_file_is_labelled(name):
-    """No bare number but the schema, the steps of a barrier's table and the places of a board."""
+    """No bare number but the schema, the tiles of a barrier, the sizes of measured networks and the places of a board."""
     bare = []
 
     def walk(value, where):
         if isinstance(value, dict):
             if "value" in value:
-                assert set(value) - {"tiles"} == {"value", "unit", "class", "source"}, where
+                assert set(value) - {"tiles", "in", "out"} == {"value", "unit", "class", "source"}, where
                 assert value["class"] in KINDS
             else:
                 for key, inner in value.items():
