@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Literal
 
@@ -120,9 +121,41 @@ class Backend(abc.ABC):
         """Return a backend with *options*, which are known to be good; one that lists options says how."""
         raise NotImplementedError(f"{type(self).__name__} lists options and does not take them")
 
+    def fidelity_for(self, arithmetic: str) -> Fidelity:
+        """Return the fidelity in *arithmetic*; a backend that has several says so here."""
+        return self.fidelity
+
     def available(self) -> Availability:
         """Return whether the backend can run here."""
         return Availability(True)
+
+    def setup(self, place: Path | None, say: Callable[[str], None], python: str | None = None) -> str:
+        """Build what the backend needs outside of spikeport's own environment (``spikeport backends setup NAME``).
+
+        Parameters
+        ----------
+        place : Path or None
+            Where; None for the backend's usual place.
+        say : callable
+            Told what goes on, a line at a time.
+        python : str or None
+            Interpreter to build it with.
+
+        Returns
+        -------
+        str
+            What is there now, in a line.
+
+        Raises
+        ------
+        UsageError
+            E548 for a backend that needs nothing of the kind.
+        BackendUnavailable
+            Where it cannot be built; nothing is left then.
+        """
+        raise UsageError(
+            Diagnostic("E548", "", f"backend {self.name} needs no setup", "`spikeport backends` says what it needs")
+        )
 
     def check(self, program: Program) -> tuple[Diagnostic, ...]:
         """Return what the backend cannot run (errors E5xx) and what it runs differently (warnings).

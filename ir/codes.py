@@ -283,6 +283,35 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E522", "a layer that stays beside the chip",
      "A core holds neurons and the synapses into them. Weights that no neuron follows are computed by the host, and are in "
      "no limit and no price. Put an LI (or a spiking neuron) behind them to have them on the chip."),
+    ("E541", "the Lava worker is gone",
+     "The process that runs Lava could not start, was killed (by hand, or by the system for want of memory) or ended by "
+     "itself; nothing of the run is kept. Run it again, with fewer samples if memory was short; `spikeport doctor` says "
+     "whether its environment is whole."),
+    ("E542", "the Lava worker took too long",
+     "A phase (import, build, run) passed its deadline, no step was made for long, or the worker gave no sign of life; it was "
+     "ended with all that Lava had started. Give fewer samples or steps, or more time, in seconds: "
+     "SPIKEPORT_LAVA_DEADLINES=run=3600,stall=600."),
+    ("E543", "something failed inside Lava",
+     "One of its processes raised an error, which is in the message with the layer's name; the traceback is among the facts. "
+     "Run the program on another backend, and please report it."),
+    ("E544", "a neuron that Lava does not have",
+     "Lava's floating-point LIF integrates, spikes where v > threshold and is reset to zero; the message says what else this "
+     "layer asks for. Set the field of the profile that it names, or train with a reset to zero."),
+    ("E545", "a connection that Lava does not have",
+     "Between two populations of Lava stands one process of synapses, weights without biases. Merge, split or move what the "
+     "message names, or run the program on another backend."),
+    ("E546", "a delay that Lava does not have",
+     "A process of synapses takes a step, and delays of 63 more at most. Use the profile lava_float or lava, whose timing "
+     "that is, give edges delays of their own, or put a relay population in between."),
+    ("E547", "an environment that could not be built",
+     "`spikeport backends setup lava` needs Python 3.10 or 3.11 with venv and a package index that pip reaches; the message "
+     "has the step that failed. Nothing was left behind: mend it and run the command again."),
+    ("E548", "a backend without a setup",
+     "Only backends that run in an environment of their own are set up; the others come with spikeport's extras, as "
+     "`spikeport backends` lists."),
+    ("E549", "deadlines that cannot be read",
+     "SPIKEPORT_LAVA_DEADLINES is a list of PHASE=SECONDS, such as run=3600,stall=600; phases are import, build, run, step, "
+     "stall and beat."),
     ("E580", "a construct that a library's importer does not read correctly",
      "The file would be another network there. The message has the layer, why, and what to do; --dialect spikeport writes "
      "a file that loses nothing."),
@@ -321,7 +350,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "Every number needs value, unit, class and source; every construct a line. The message names each key."),
     ("E607", "an option that the backend does not have",
      "Some backends have options of their own, --mode M or --backend-option NAME=WORD. The hint lists this one's, or the "
-     "words that the option takes; brian2 has mode: numpy, cython, cpp_standalone."),
+     "words that the option takes; brian2 has mode: numpy, cython, cpp_standalone; lava has conv: conv, sparse."),
     ("E608", "a backend that writes no scripts",
      "Only some backends can write a network as a script of their own simulator; the hint names them."),
     ("E609", "compare was given the wrong things",

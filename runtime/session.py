@@ -23,6 +23,7 @@ from spikeport.ir.trace import Recording, Trace
 from spikeport.runtime.batches import Progress, run_in_portions
 from spikeport.runtime.compare import Comparison, compare
 from spikeport.runtime.files import write_npz
+from spikeport.runtime.injected import input_spikes
 from spikeport.runtime.inputs import Inputs
 from spikeport.runtime.neurobench import binary_inputs
 
@@ -122,7 +123,8 @@ def run_program(
     try:
         with backend.emit(program) as executable:
             built = time.perf_counter()
-            if progress is not None and program.profile.boundary == "reset" and backend.fidelity == "bit_exact":
+            is_exact = backend.fidelity_for(program.arithmetic) == "bit_exact"
+            if progress is not None and program.profile.boundary == "reset" and is_exact:
                 trace = run_in_portions(executable, inputs.values, recording, seed, progress)
             else:
                 trace = executable.run(inputs.values, recording, seed)
@@ -135,6 +137,7 @@ def run_program(
     warnings = tuple(d.message for d in backend.check(program) if d.severity != "error")
     seconds = {"build": built - started, "total": finished - started, **trace.seconds}
     told = {**trace.meta, "backend": backend.name, "binary_inputs": binary_inputs(inputs.values)}
+    told["input_spikes"] = input_spikes(program.graph, inputs.values)
     trace = dataclasses.replace(trace, seconds=seconds, meta=told)
     said = (*inputs.notes, *warnings, *_changed(program, target))
     return RunResult(trace, program, inputs.is_single, meta(program, backend, seed, inputs.is_single), said, target)

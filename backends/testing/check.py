@@ -91,7 +91,7 @@ def check_case(
     here = backend.available()
     if not here.ok:
         return result("failed", f"the backend is not available: {here.why} ({here.remedy})")
-    allowed = TOLERANCES[backend.fidelity] if tolerance is None else tolerance
+    allowed = TOLERANCES[backend.fidelity_for(arithmetic)] if tolerance is None else tolerance
     try:
         network = build_network(program.graph, program.profile, arithmetic)
     except UnsupportedError:
