@@ -51,6 +51,7 @@ def lower(
     graph: Graph, target: Target | str | None, profile: Profile | str | None = None, *, arithmetic: str = "float64",
     opt: int = 1, passes: str | Pipeline | None = None, chips: int | None = None, keep: tuple[str, ...] = (),
     data: Mapping[str, Array] | None = None, seed: int = 0, evaluator: Evaluator | None = None,
+    allow: tuple[str, ...] = (), labels: Array | None = None,
 ) -> Program:  # fmt: skip
     """Return *graph* mapped on *target*.
 
@@ -73,7 +74,11 @@ def lower(
     keep : tuple of str
         Paths that will be recorded: passes leave them.
     data, seed, evaluator
-        For passes that calibrate.
+        For passes that calibrate, and for the lowering to integers.
+    allow : tuple of str
+        Approximations that are asked for: ``reset-change`` (arithmetic ``loihi``).
+    labels : array of int, shape (samples,), or None
+        Classes of *data*, for accuracies.
 
     Returns
     -------
@@ -108,9 +113,26 @@ def lower(
         "source_digest": graph.digest,
         "warnings": [d.as_dict() for d in found],
     }
+    if number.name == "loihi":
+        # The last step of all: passes work on the model's own numbers.
+        from spikeport.compiler.loihi import lower_to_loihi
+
+        integers = lower_to_loihi(lowered, chosen, data=data, evaluator=evaluator, allow=allow, labels=labels)
+        notes["warnings"] += [d.as_dict() for d in (*integers.diagnostics, *_rewritten(target, lowered, chosen))]
+        notes |= integers.notes()
+        lowered, chosen = integers.graph, integers.profile
     if target is None:
         return Program(lowered, chosen, number.name, "", 0, (), (), {}, records, notes)
     from spikeport.compiler.mapping import map_graph
 
     program = map_graph(lowered, chosen, target, arithmetic=number.name, chips=chips)
     return dataclasses.replace(program, passes=records, notes={**program.notes, **notes})
+
+
+def _rewritten(target: Target | None, graph: Graph, profile: Profile) -> list[Diagnostic]:
+    """Return what of the source model the target has by other means: the lowered graph no longer shows it."""
+    if target is None:
+        return []
+    from spikeport.hw_profiles.support import refusals
+
+    return [d for d in refusals(target.name, target.support, graph, profile) if d.severity == "note"]

@@ -283,6 +283,30 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E522", "a layer that stays beside the chip",
      "A core holds neurons and the synapses into them. Weights that no neuron follows are computed by the host, and are in "
      "no limit and no price. Put an LI (or a spiking neuron) behind them to have them on the chip."),
+    ("E530", "what Loihi's neurons do not compute",
+     "Arithmetic loihi is Lava's fixed_pt: a decaying current and membrane, v > threshold, then v = 0. Other resets, spikes, "
+     "bounds or readouts are refused with the layer. --allow reset-change resets to 0 instead and measures the cost."),
+    ("E531", "a loop that is too short for Loihi",
+     "Every hop between populations takes a step, so a loop of k hops has a delay of k at least. Train the network with "
+     "that delay, or merge layers of the loop."),
+    ("E532", "no scale that Loihi's registers hold",
+     "In the worst case (every source spiking at every step) sums would leave 24 bits, or the bias its 20, unless weights lose "
+     "nearly all bits. Lower the fan-in or the time constant of the current."),
+    ("E533", "a decay that rounds to nothing",
+     "Decays have 12 bits: slower than 1/8192 a step they round to none. Use a larger dt or a shorter time constant."),
+    ("E534", "first steps that differ",
+     "A population behind others starts some steps late, but its bias acts from the first step: no initial state undoes that "
+     "within 24 bits and below the threshold. Discard the first steps of each sample."),
+    ("E535", "input that is rounded",
+     "Values enter Loihi as integers. The calibration data has no common unit, so they are rounded to 127 levels a side."),
+    ("E536", "a reset that was changed on request",
+     "--allow reset-change resets to 0 where the model subtracts. The report shows spikes, mismatches and, with labels in the "
+     "data, accuracy of both."),
+    ("E538", "layers that do not merge into one connection",
+     "Between two populations Loihi has one matrix or one convolution. These layers without neurons between them are neither, "
+     "or too large. Put neurons between them, or flatten the population behind."),
+    ("E539", "a model on Loihi's grid",
+     "All its numbers are Loihi's integers already, so it is taken as it is: no scales are chosen and nothing is rounded."),
     ("E541", "the Lava worker is gone",
      "The process that runs Lava could not start, was killed (by hand, or by the system for want of memory) or ended by "
      "itself; nothing of the run is kept. Run it again, with fewer samples if memory was short; `spikeport doctor` says "
@@ -385,6 +409,10 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "Leave --target out, or compile the model anew for it."),
     ("E622", "a node to record that is not there",
      "`spikeport inspect` lists the paths. A pass may have removed the node: compile with -O 0 to keep all."),
+    ("E623", "calibration data without an input",
+     "Every Input node needs an array in the data. `spikeport inspect` shows the names."),
+    ("E624", "labels that do not fit the data",
+     "Labels are integers, one for each sample of the calibration data."),
     ("E630", "not a model",
      "A model is a .nir, a .spk, or FILE.py:FUNCTION that builds a torch module."),
     ("E631", "a file that cannot be written",

@@ -252,7 +252,7 @@ def integer_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array
             found.append(
                 Diagnostic(
                     "E806", path, f"values from {float(values.min()):.7g} to {float(values.max()):.7g}; the program was "
-                    f"compiled for {least / scale:.7g} to {most / scale:.7g}, and its sums are only known to fit 24 bits for these",
+                    f"compiled for {least / scale:.7g} to {most / scale:.7g}, and its sums fit 24 bits for these",
                     "compile with --data that holds the largest values, or scale the input down",
                     {"least": least / scale, "most": most / scale},
                 )

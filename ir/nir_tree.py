@@ -55,37 +55,64 @@ def read_nir_tree(path: str | os.PathLike[str], *, limit: int = DEFAULT_LIMIT) -
     ImportModelError
         E001 for no NIR file, E002 for one that is too large or too deep, E003 for links, references and the like.
     """
+    hint = "a .nir file is HDF5, written by nir.write"
+    return read_hdf5(path, "node", ("version",), what="NIR graph", has="NIR has", hint=hint, limit=limit)
+
+
+def read_hdf5(
+    path: str | os.PathLike[str], root: str, others: tuple[str, ...] = (), *, what: str, has: str, hint: str,
+    code: str = "E001", limit: int = DEFAULT_LIMIT,
+) -> Tree:  # fmt: skip
+    """Read the group *root* of an HDF5 file, and *others* where they are there, as nested plain data.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    root, others : str, tuple of str
+        What must stand, and what may, at the top of the file.
+    what, has, hint : str
+        What such a file is ("NIR graph"), how a message on its content begins ("NIR has"), and what helps.
+    code : str
+        Of a file that is no such file.
+    limit : int
+        Bytes that its arrays may take together when unpacked.
+
+    Raises
+    ------
+    ImportModelError
+        *code* for another or a damaged file, E002 for one that is too large or too deep, E003 for links, references and the
+        like.
+    """
     import h5py
 
     where = Path(path)
     if not where.is_file():
-        raise refuse("E001", str(path), "there is no such file", "mend the path")
+        raise refuse(code, str(path), "there is no such file", "mend the path")
     try:
         file = h5py.File(where, "r")
     except OSError as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise refuse(
-            "E001", str(path), f"this is not a readable HDF5 file ({first})", "a .nir file is HDF5, written by nir.write"
-        ) from None
+        raise refuse(code, str(path), f"this is not a readable HDF5 file ({first})", hint) from None
     with file:
-        reader = _Reader(limit, max(where.stat().st_size, 1))
+        reader = _Reader(limit, max(where.stat().st_size, 1), has)
         try:
-            if "node" not in file:
+            if root not in file:
                 found = ", ".join(sorted(map(str, file))[:8]) or "nothing"
-                raise refuse("E001", str(path), f"this HDF5 file has no group 'node', so it is no NIR graph; it holds {found}")
-            tree = {key: reader.read(file, key, key) for key in ("version", "node") if key in file}
+                raise refuse(code, str(path), f"this HDF5 file has no group {root!r}, so it is no {what}; it holds {found}")
+            tree = {key: reader.read(file, key, key) for key in (*others, root) if key in file}
         except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-            raise refuse("E001", str(path), f"the file is damaged: {error}", "write it anew") from error
-    if not isinstance(tree["node"], dict):
-        raise refuse("E001", "node", "'node' is no group, so this is no NIR graph")
+            raise refuse(code, str(path), f"the file is damaged: {error}", "write it anew") from error
+    if not isinstance(tree[root], dict):
+        raise refuse(code, root, f"{root!r} is no group, so this is no {what}")
     return tree
 
 
 class _Reader:
     """Walks a file and adds up what it would take."""
 
-    def __init__(self, limit: int, file_size: int) -> None:
-        self.limit, self.file_size = limit, file_size
+    def __init__(self, limit: int, file_size: int, has: str) -> None:
+        self.limit, self.file_size, self.has = limit, file_size, has
         self.taken = self.objects = 0
         self.groups: set[int] = set()
 
@@ -103,7 +130,7 @@ class _Reader:
         if isinstance(item, h5py.Dataset):
             return self._dataset(item, key)
         if not isinstance(item, h5py.Group):
-            raise refuse("E003", key, f"NIR has no {type(item).__name__} in a file", "remove it")
+            raise refuse("E003", key, f"{self.has} no {type(item).__name__} in a file", "remove it")
         address = h5py.h5o.get_info(item.id).addr
         if address in self.groups:
             raise refuse("E003", key, "this group stands in the file under two names", "write it once")
@@ -125,7 +152,7 @@ class _Reader:
             raise refuse("E003", key, "this array lies in another file", "write the data itself into the file")
         text = _string_type(data)
         if not text and not (data.dtype.kind in "biuf" and data.dtype.subdtype is None):
-            raise refuse("E003", key, f"NIR has no values of the type {data.dtype}", "write numbers or text")
+            raise refuse("E003", key, f"{self.has} no values of the type {data.dtype}", "write numbers or text")
         self._take(key, data.size * max(data.dtype.itemsize, 1))
         self._chunks(data, key)
         return self._text(data, key) if text else np.asarray(data[()])

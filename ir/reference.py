@@ -60,6 +60,23 @@ def tested_membrane(network: StepNetwork, inputs: Mapping[str, Array], path: str
     return run.states[path].v
 
 
+def silent_inputs(network: StepNetwork, steps: int) -> dict[str, Array]:
+    """Return what enters each neuron node in the first *steps* steps while inputs and neurons are silent: its biases.
+
+    Returns
+    -------
+    dict of str to array, shape (steps, *shape)
+    """
+    run = _Silent(network, 1)
+    nothing = {path: np.zeros((1, *network.shapes.output[path])) for path in network.graph.inputs}
+    found: dict[str, list[Array]] = {path: [] for path in network.models}
+    for _ in range(steps):
+        run.step(nothing)
+        for path, values in found.items():
+            values.append(run.entered[path][run.t][0])
+    return {path: np.array(values) for path, values in found.items()}
+
+
 def _advance(network: StepNetwork, inputs: Mapping[str, Array], keep: _Keeper, samples: int, steps: int) -> None:
     if network.profile.boundary == "reset":
         # Samples do not touch each other: all of them at once, one batch axis.
@@ -134,6 +151,13 @@ class _Run:
             if old is not None:
                 value = np.where(lags == lag, old, value)
         return value
+
+
+class _Silent(_Run):
+    """A run in which no neuron sends anything."""
+
+    def _neuron(self, path: str, x: Array) -> Array:
+        return np.zeros_like(x)
 
 
 class _Keeper:

@@ -30,9 +30,11 @@ from spikeport.ir.profiles import differences, missing_profile, parse_profile, s
 from spikeport.ir.program import Program
 from spikeport.ir.verify import findings
 from spikeport.runtime.batches import Progress
+from spikeport.runtime.calibration import calibration_data
 from spikeport.runtime.compare import Comparison, compare
+from spikeport.runtime.evaluate import EngineEvaluator
 from spikeport.runtime.files import read_arrays
-from spikeport.runtime.inputs import only_shape, prepare_inputs
+from spikeport.runtime.inputs import drained, only_shape, prepare_inputs
 from spikeport.runtime.model import Model, from_torch, load
 from spikeport.runtime.session import RunResult, chip_of, compare_programs, run_program, selected
 
@@ -98,7 +100,7 @@ def check(model: Any, target: Target | str | None = None, profile: Profile | str
             program = model.program
             _check_limits(program)
         else:
-            program = lower(model.graph, target, stated)
+            program = lower(model.graph, target, stated, arithmetic=_settled(model, None, None, None)[1] or "float64")
         return CheckResult((*found, *_warnings(program)), program, 0)
     except SpikeportError as error:
         return CheckResult((*error.diagnostics, *found), None, error.exit_code)
@@ -107,7 +109,7 @@ def check(model: Any, target: Target | str | None = None, profile: Profile | str
 def compile(
     model: Any, target: Target | str | None, profile: Profile | str | None = None, *, opt: int = 1, passes: str | None = None,
     data: Any = None, seed: int = 0, chips: int | None = None, arith: str | None = None, keep: tuple[str, ...] = (),
-    evaluator: Evaluator | None = None,
+    evaluator: Evaluator | None = None, allow: tuple[str, ...] = (),
 ) -> Program:  # fmt: skip
     """Return *model* mapped on *target*, ready to run, to store (`save_artifact`) or to price.
 
@@ -124,7 +126,8 @@ def compile(
     passes : str or None
         Pipeline in place of the level's, such as ``"canonicalise,dead{keep=probe}"``.
     data : path, array or Mapping, optional
-        Calibration input, for passes that need it.
+        Calibration input, for passes that need it and for the scales of arithmetic ``loihi``. A mapping or ``.npz`` may
+        hold ``labels`` beside the inputs, an integer for each sample: accuracies are then measured too.
     seed : int
         For passes that draw random numbers.
     chips : int or None
@@ -134,7 +137,10 @@ def compile(
     keep : tuple of str
         Paths that must stay, since they will be recorded.
     evaluator : Evaluator or None
-        For passes that need a run.
+        Who runs models for passes that need it; None is the engine.
+    allow : tuple of str
+        Approximations that are asked for: ``"reset-change"`` lets arithmetic ``loihi`` reset to 0 where the model
+        subtracts.
 
     Raises
     ------
@@ -149,10 +155,12 @@ def compile(
             )
         )
     _settled_or_asked(model, profile)
-    calibration = None if data is None else prepare_inputs(data, model.graph).values
+    arith = _settled(model, profile, arith, None)[1]
+    calibration, labels = calibration_data(data, model.graph)
     return lower(
-        model.graph, target, profile, arithmetic=arith or "float64", opt=opt, passes=passes, chips=chips, keep=keep,
-        data=calibration, seed=seed, evaluator=evaluator,
+        model.graph, target, profile, arithmetic=arith or "float64", opt=opt, passes=passes,
+        chips=chips, keep=keep, data=calibration, seed=seed, evaluator=evaluator or EngineEvaluator(), allow=allow,
+        labels=labels,
     )  # fmt: skip
 
 
@@ -214,10 +222,18 @@ def run(
         # Without a target the model runs as it is; with one, as `compile` would have it, recorded nodes kept.
         keep = selected(model.graph, record)
         opt = 0 if target is None else 1
+        number = number or runner.arithmetics[0]
+        # Integers need scales: those that fit what is about to be run.
+        fitted = None
+        if number == "loihi":
+            fitted = dict(prepare_inputs(inputs, model.graph, steps=steps, encode=encode, seed=seed).values)
         program = lower(
-            model.graph, target, settled, arithmetic=number or runner.arithmetics[0], opt=opt, chips=chips, keep=keep
-        )
+            model.graph, target, settled, arithmetic=number, opt=opt, chips=chips, keep=keep, data=fitted,
+            evaluator=EngineEvaluator(),
+        )  # fmt: skip
     given = prepare_inputs(inputs, program.graph, steps=steps, encode=encode, seed=seed)
+    if steps is None:
+        given = drained(given, program)
     chip = chip_of(program, target)  # before the run: a price that cannot be had is said at once
     return run_program(
         program, given, runner, record=record, record_state=record_state, seed=seed, target=chip, progress=progress
@@ -247,8 +263,11 @@ def compare_backends(
     settled, number = _settled(model, profile, arith, None)
     _settled_or_asked(model, settled)
     shared = [a for a in runners[0].arithmetics if a in runners[1].arithmetics] or [*runners[0].arithmetics]
-    program = model.program or lower(model.graph, None, settled, arithmetic=number or shared[0], opt=0)
-    given = prepare_inputs(inputs, program.graph, steps=steps, encode=encode, seed=seed)
+    given = prepare_inputs(inputs, model.graph, steps=steps, encode=encode, seed=seed)
+    program = model.program or lower(
+        model.graph, None, settled, arithmetic=number or shared[0], opt=0, data=given.values, evaluator=EngineEvaluator()
+    )
+    given = given if steps is not None else drained(given, program)
     return compare_programs(program, given, runners, seed=seed)
 
 
@@ -336,10 +355,13 @@ def emit(
     writer = get_backend(backend)
     settled, number = _settled(model, profile, arith, None)
     _settled_or_asked(model, settled)
-    program = model.program or lower(model.graph, None, settled, arithmetic=number or writer.arithmetics[0], opt=0)
     if inputs is None:
-        inputs = made_up(program.graph, steps or 100, seed)
-    given = prepare_inputs(inputs, program.graph, steps=steps, encode=encode, seed=seed)
+        inputs = made_up(model.graph, steps or 100, seed)
+    given = prepare_inputs(inputs, model.graph, steps=steps, encode=encode, seed=seed)
+    program = model.program or lower(
+        model.graph, None, settled, arithmetic=number or writer.arithmetics[0], opt=0, data=given.values,
+        evaluator=EngineEvaluator(),
+    )  # fmt: skip
     return write_script(writer, program, given.values, Path(folder), model.source)
 
 
@@ -373,7 +395,21 @@ def _settled(
     named = None if profile is None else parse_profile(profile)
     program = model.program
     if program is None:
-        return named, arith
+        stated = model.graph.notes.get("arithmetic")
+        if stated is None:
+            return named, arith
+        # A model of integers means nothing in another number system, or in another time.
+        if arith is not None and arith != stated:
+            raise UsageError(
+                Diagnostic("E620", model.source, f"the model is made of integers of {stated}, {arith} was given",
+                           f"leave --arith out, or give {stated}")
+            )  # fmt: skip
+        if named is not None and model.graph.profile is not None and not same_timing(named, model.graph.profile):
+            raise ProfileError(
+                Diagnostic("E336", model.source, f"the file states the profile {model.graph.profile.name}, {named.name} was "
+                           "given: " + "; ".join(differences(model.graph.profile, named)), "leave the profile out")
+            )  # fmt: skip
+        return named, str(stated)
     if named is not None and not same_timing(named, program.profile):
         raise ProfileError(
             Diagnostic("E336", model.source, f"the program was compiled with {program.profile.name}, {named.name} was given: "

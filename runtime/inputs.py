@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from spikeport.ir.diagnostics import Diagnostic, UsageError, did_you_mean
 from spikeport.ir.graph import Graph
 from spikeport.ir.ops import Array, Shape
+from spikeport.ir.program import Program
 from spikeport.runtime.encode import encode as encode_values
 from spikeport.runtime.files import read_arrays
 
@@ -111,6 +113,22 @@ def prepare_inputs(source: Any, graph: Graph, *, steps: int | None = None, encod
         values, fitted = _fitted(values, steps)
         notes += fitted
     return Inputs(values, next(iter(single.values())), notes)
+
+
+def drained(inputs: Inputs, program: Program) -> Inputs:
+    """Return *inputs* with the steps of silence that a retimed *program* needs until its outputs have shown everything.
+
+    On a chip every hop takes a step, so the outputs come some steps late. Where samples carry state over, silence between
+    them would change what follows: then nothing is appended.
+    """
+    late = int(program.notes.get("drain", 0))
+    if not late:
+        return inputs
+    if program.profile.boundary != "reset":
+        return dataclasses.replace(inputs, notes=(*inputs.notes, f"outputs come {late} steps late, as every hop takes a step"))
+    values, _ = _fitted(inputs.values, inputs.steps + late)
+    said = f"outputs come {late} steps late, as every hop takes a step: {late} steps without input appended"
+    return dataclasses.replace(inputs, values=values, notes=(*inputs.notes, said))
 
 
 def _by_input(source: Any, graph: Graph) -> dict[str, Array]:

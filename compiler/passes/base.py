@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Evaluator(Protocol):
     """What a pass needs where only a run can tell (accuracy, calibration): the compiler imports no backend itself."""
 
-    def run(self, graph: Graph, inputs: Mapping[str, Array]) -> Trace:
-        """Run *graph* over *inputs* and return what happened."""
+    def run(self, graph: Graph, inputs: Mapping[str, Array], profile: Profile, arithmetic: str = "float64") -> Trace:
+        """Run *graph* over *inputs* and return what happened: spikes and membranes of every population."""
         ...
 
 

@@ -18,10 +18,19 @@ def compile_(
     dialect: options.Dialect = None,
     opt: Annotated[int, typer.Option("-O", min=0, max=2, help="Level of clean-ups; none changes a recorded bit.")] = 1,
     passes: Annotated[str | None, typer.Option(metavar='"a{x=1},b"', help="Pipeline in place of the level's.")] = None,
-    data: Annotated[Path | None, typer.Option(metavar="CALIB.npz", help="Input for passes that calibrate.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CALIB.npz",
+            help="Input that passes, and the scales of --arith loihi, calibrate on; `labels` in it measure accuracy.",
+        ),
+    ] = None,
     seed: options.Seed = 0,
     arith: options.Arithmetic = None,
     chips: options.Chips = None,
+    allow: Annotated[
+        str, typer.Option(metavar="reset-change,...", help="Approximations that you ask for; their cost is measured on --data.")
+    ] = "",
     input_shape: options.InputShape = None,
     as_json: options.Json = False,
 ) -> None:
@@ -34,7 +43,10 @@ def compile_(
     check_writable(out)
     with output.working("compiling"):
         loaded = api.load(model, options.parse_shape(input_shape), dialect=dialect)
-        program = api.compile(loaded, target, profile, opt=opt, passes=passes, data=data, seed=seed, chips=chips, arith=arith)
+        program = api.compile(
+            loaded, target, profile, opt=opt, passes=passes, data=data, seed=seed, chips=chips, arith=arith,
+            allow=options.parse_list(allow),
+        )  # fmt: skip
     output.say_findings((*loaded.diagnostics, *stored_findings(program)))
     if data is not None and not program.notes.get("calibrated"):
         output.say(
