@@ -150,6 +150,42 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "module itself, or add it by hand."),
     ("E047", "a dialect where none is needed",
      "Files of spikeport, compiled programs and modules say what they mean. Leave --dialect out."),
+    ("E050", "not a readable .net file",
+     "The file is missing, damaged, not HDF5, or has no group 'layer'. A .net file is what export_hdf5 of lava-dl (or of the "
+     "older slayerPytorch) writes: check the path, or export the network anew."),
+    ("E051", "layers of a .net file that are no sequence",
+     "The layers are groups named 0, 1, 2, ... in their order, each behind the one before, and one of them has neurons at "
+     "least. Number them anew."),
+    ("E052", "a layer of a .net file lacks a field",
+     "The message names the layer's key in the file and the field. Export the network anew with lava-dl."),
+    ("E053", "a field of a .net file has the wrong kind or value",
+     "A .net file holds Loihi's integers: weights, decays, thresholds and delays are finite whole numbers in the range that "
+     "the message gives, types are texts. Mend the field, or export the network anew."),
+    ("E054", "shapes in a .net file that clash",
+     "What the layer says of its size does not fit its weights, or the layer before it; the message has both. Shapes are "
+     "(channels, height, width)."),
+    ("E055", "a layer of a .net file that does not lower",
+     "input, dense, dense_rec, conv, pool and flatten become populations and synapses of Loihi. Others are refused by their "
+     "name, with the reason: leave them out, or replace them before training."),
+    ("E056", "a neuron of a .net file that does not lower",
+     "CUBA and LOIHI are Loihi's leaky integrate-and-fire neuron. Sigma-delta, resonating and adaptive neurons, graded spikes "
+     "and layers without neurons are others: train with slayer.block.cuba."),
+    ("E057", "a field of a .net file that has two readings",
+     "Training uses the field and lava-dl's netx, which builds the network for Lava, leaves it out (refractory periods, "
+     "exponents of weights, delays of convolutions), so the file means two networks. Set the field to its neutral value if "
+     "netx's reading is meant; otherwise train without it."),
+    ("E058", "dense weights that Loihi's synapses do not hold",
+     "A synapse holds 8 bits: even weights from -256 to 254 where signs are mixed, 0 to 255 or -255 to 0 where they are not. "
+     "Scale weights, vThMant and bias of the layer down together."),
+    ("E059", "something in a .net file that was changed or left out",
+     "As lava-dl's netx and Lava do it: weights at the edge of 8 bits are clipped or cut, delays end at 62 steps, and fields "
+     "that nobody knows are not read. The message has the numbers."),
+    ("E060", "a .net file that does not say the size of its input",
+     "It begins with a convolution whose stride leaves several sizes open. Begin the file with an input layer, or give "
+     "input_shape=(channels, height, width)."),
+    ("E061", "how an input layer of a .net file is driven",
+     "Its neurons get their input as a bias, as in netx: each step 64 times the value is added to the membrane. Give whole "
+     "numbers: weight*x + bias of a pixel x, both as the file has them."),
     ("E036", "a readout over time that the graph leaves to you",
      "The forward ends with a sum or a mean over all steps. A graph gives spikes step by step: read the sum or mean from the "
      "result of a run, as the module does."),

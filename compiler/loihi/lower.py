@@ -7,6 +7,7 @@ It runs in arithmetic ``loihi`` (``ir.loihi``), on the reference, the engine and
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from spikeport.compiler.loihi.entry import entries
 from spikeport.compiler.loihi.links import Link, links_of
 from spikeport.compiler.loihi.neurons import RESET_CHANGE, Dynamics, dynamics, refused, reset_of
 from spikeport.compiler.loihi.retime import lags
-from spikeport.compiler.loihi.scale import ASSUMED_STEPS, Choice, bounds, candidates, weight_error
+from spikeport.compiler.loihi.scale import ASSUMED_STEPS, Choice, bounds, candidates, quantize, weight_error
 from spikeport.compiler.loihi.settle import Settled, exact_choice, settle
 from spikeport.compiler.loihi.table import Row, rows_of
 from spikeport.compiler.passes.base import Evaluator
@@ -29,6 +30,9 @@ from spikeport.ir.network import StepNetwork, build_network
 from spikeport.ir.ops import Array
 from spikeport.ir.profile import Profile
 from spikeport.ir.reference import silent_inputs
+
+#: How much larger the squared error of the weights may become where cutting the largest of them pays on the data.
+MOST_CUT = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,13 +188,9 @@ def _settled(
     most = bounds(dyn, incoming, constant, start, steps)
     best: tuple[tuple[float, float], Choice] | None = None
     for choice in candidates(path, dyn, incoming, most):
-        error = weight_error(choice, incoming)
-        wrong = 0.0
-        if calibration is not None:
-            trial, _ = settle(path, dyn, incoming, silent, 0, choice)
-            wrong = calibration.mismatch(path, dyn, into, trial)
-        if best is None or (wrong, error) < best[0]:
-            best = ((wrong, error), choice)
+        error = (_mismatch(path, dyn, into, silent, choice, calibration), weight_error(choice, incoming))
+        if best is None or error < best[0]:
+            best = (error, choice)
     if best is None:
         raise UnsupportedError(
             Diagnostic(
@@ -199,7 +199,37 @@ def _settled(
                 {"scale": most.scale},
             )
         )  # fmt: skip
-    return settle(path, dyn, incoming, silent, lag, best[1])
+    finest = _cut_outliers(path, dyn, into, silent, best, calibration)
+    return settle(path, dyn, incoming, silent, lag, finest)
+
+
+def _cut_outliers(
+    path: str, dyn: Dynamics, into: Sequence[Link], silent: Array, best: tuple[tuple[float, float], Choice],
+    calibration: Calibration | None,
+) -> Choice:  # fmt: skip
+    """Return the choice with exponents one lower where cutting the few largest weights costs less than it gains."""
+    (least, choice), incoming = best, [one.incoming for one in into]
+    for place, one in enumerate(incoming):
+        finer = quantize(one.weight, choice.scale, lower=1)
+        if finer.exponent == choice.weights[place].exponent:
+            continue
+        trial = dataclasses.replace(choice, weights=(*choice.weights[:place], finer, *choice.weights[place + 1 :]))
+        wrong = weight_error(trial, incoming)
+        if wrong > MOST_CUT * max(least[1], 1e-12):  # the data may not show what a weight is there for
+            continue
+        error = (_mismatch(path, dyn, into, silent, trial, calibration), wrong)
+        if error < least:
+            least, choice = error, trial
+    return choice
+
+
+def _mismatch(
+    path: str, dyn: Dynamics, into: Sequence[Link], silent: Array, choice: Choice, calibration: Calibration | None
+) -> float:  # fmt: skip
+    if calibration is None:
+        return 0.0
+    trial, _ = settle(path, dyn, [one.incoming for one in into], silent, 0, choice)
+    return calibration.mismatch(path, dyn, into, trial)
 
 
 def _is_steady(dyn: Dynamics, bias: Array) -> bool:

@@ -92,10 +92,10 @@ class Choice:
     threshold: Array | None
 
 
-def quantize(weight: Array, scale: float) -> Quantized:
+def quantize(weight: Array, scale: float, lower: int = 0) -> Quantized:
     """Return ``weight * scale / 64`` on the grid, with the smallest exponent that holds the largest weight.
 
-    Where not even exponent 7 holds it, the largest weights are cut.
+    Where not even exponent 7 holds it, the largest weights are cut; so they are with an exponent *lower* by some.
     """
     exact = weight * (scale / SHIFT)
     low, high, step = mantissa_range(exact)
@@ -104,7 +104,7 @@ def quantize(weight: Array, scale: float) -> Quantized:
         whole = np.rint(exact / unit) * unit
         if not whole.size or (whole.min() >= low << exponent and whole.max() <= high << exponent):
             break
-    return _cut(exact, exponent)
+    return _cut(exact, max(0, exponent - lower))
 
 
 def _cut(exact: Array, exponent: int) -> Quantized:

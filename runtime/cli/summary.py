@@ -6,6 +6,7 @@ from typing import Any
 
 from spikeport.ir.diagnostics import Diagnostic
 from spikeport.ir.program import Program
+from spikeport.runtime.conversion_text import conversion_text
 
 
 def stored_findings(program: Program) -> tuple[Diagnostic, ...]:
@@ -24,6 +25,9 @@ def program_dict(program: Program) -> dict[str, Any]:
         "cores": len(program.cores),
         "usage": {name: {"used": used, "limit": limit} for name, (used, limit) in program.usage.items()},
         "passes": [dict(record) for record in program.passes],
+        "conversion": list(program.notes.get("conversion", ())),
+        "lags": dict(program.notes.get("lags", {})),
+        "measured": dict(program.notes.get("measured", {})),
         "diagnostics": [d.as_dict() for d in stored_findings(program)],
     }
 
@@ -47,4 +51,5 @@ def program_text(program: Program) -> str:
         what = "no change" if record["before"] == record["after"] else f"{nodes[0]} -> {nodes[1]} nodes"
         what += f", {synapses[0]:,d} -> {synapses[1]:,d} synapses" if synapses[0] != synapses[1] else ""
         lines.append(f"pass       {record['text']}: {what}")
-    return "\n".join(lines)
+    conversion = conversion_text(program.notes)
+    return "\n".join([*lines, conversion] if conversion else lines)
