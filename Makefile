@@ -60,7 +60,7 @@ bench: $(STAMP) ## the benchmarks: speed against the other simulators, a million
 	$(VENV)/bin/python benchmarks/importing.py
 	$(VENV)/bin/python benchmarks/density.py --quick
 	$(VENV)/bin/python benchmarks/brian2.py $(if $(ANCHORS),--anchors="$(ANCHORS)")
-	$(VENV)/bin/python benchmarks/loihi1_measured.py
+	$(VENV)/bin/python benchmarks/energy.py
 
 wheel: $(STAMP) ## build sdist and wheel into dist/
 	rm -rf build dist

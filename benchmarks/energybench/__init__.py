@@ -1,0 +1,1 @@
+"""Parts of ``benchmarks/energy.py``: what was measured, and on which networks."""
