@@ -125,7 +125,7 @@ class Encoding:
 
     An axon with n weights takes ``row_bits`` and, for every block of ``block`` weights, ``header_bits`` and
     ``n * (weight bits + index_bits + delay bits)``, rounded up to ``word_bits``. A synapse has delay bits where its
-    connection waits for more than one step: as many as its delay needs.
+    connection waits for more than one step, which every spike takes: as many as the steps beyond it need.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ class Encoding:
         """Return the bits of axons with the given numbers of *weights*, whose connection waits *delay* steps."""
         each, header = weight_bits + int(self.index_bits.value or 0), int(self.header_bits.value or 0)
         if self.delay_bits is not None and delay > 1:
-            each += min(int(self.delay_bits.value or 0), delay.bit_length())
+            each += min(int(self.delay_bits.value or 0), (delay - 1).bit_length())
         word, block = int(self.word_bits.value or 1), int(self.block.value or 1)
         counts = np.asarray(weights, np.int64)
         full, rest = counts // block, counts % block

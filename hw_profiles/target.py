@@ -151,14 +151,17 @@ class Target:
 
     def _delays(self, program: Program) -> tuple[Diagnostic, ...]:
         limit = self.max_delay.value
+        own = int(program.arithmetic == "loihi")  # every spike takes a step there, and the chip's delay comes on top
+        beside = " beside the one that every spike takes" if own else ""
         return tuple(
             Diagnostic(
-                "E403", p.target, f"the connection from {p.source} waits {p.delay} steps; {self.name} has at most {limit:g}",
+                "E403", p.target,
+                f"the connection from {p.source} waits {p.delay - own} steps{beside}; {self.name} has at most {limit:g}",
                 f"shorten the delay to {limit:g} steps, or put relay neurons in between",
-                {"resource": "delay", "need": p.delay, "limit": limit, "source": p.source},
+                {"resource": "delay", "need": p.delay - own, "limit": limit, "source": p.source},
             )
             for p in program.projections
-            if limit is not None and p.delay > limit
+            if limit is not None and p.delay - own > limit
         )  # fmt: skip
 
     def _refractory(self, program: Program) -> tuple[Diagnostic, ...]:

@@ -50,10 +50,11 @@ class Format:
     signs: str = "mixed"
     copies: int = 1
 
-    def configurations(self, number: int, encoding: str) -> set[tuple[object, ...]]:
-        """Return what tells the formats of this connection, the *number*-th of its population, from those of others."""
-        if self.exponent is None:
-            return {(number, n) for n in range(self.copies)}
+    def configurations(self, encoding: str) -> set[tuple[object, ...]]:
+        """Return what tells the formats of this connection from those of others.
+
+        In floats neither exponent nor signs are settled: connections of the same width, delay and encoding may share one.
+        """
         signs = {self.signs}
         if self.copies > 1 and self.signs != "mixed":
             signs = {"positive", "negative"}

@@ -97,13 +97,14 @@ def usage(population: Population, box: Box, target: Target, out_axons: Array | N
     """
     size = math.prod(stop - start for start, stop in box)
     used = {"neurons": size, "in_axons": 0, "synapses": 0}
-    memory, configurations = 0, set()
-    for number, (chain, form) in enumerate(zip(population.chains, population.formats, strict=True)):
+    memory = 0
+    configurations: set[tuple[object, ...]] = set()
+    for chain, form in zip(population.chains, population.formats, strict=True):
         counts = chain.window(box).counts
         counts = counts[counts > 0]
         need, name = stored(chain, box, counts, form, target)
         memory += need
-        configurations |= form.configurations(number, name)
+        configurations |= form.configurations(name)
         used["in_axons"] += int(counts.size) * form.copies
         used["synapses"] += int(counts.sum())
     used["synapse_configs"], used["fan_in"] = len(configurations), -(-used["synapses"] // size)
