@@ -71,7 +71,9 @@ class CheckResult:
         return self.exit_code == 0
 
 
-def check(model: Any, target: Target | str | None = None, profile: Profile | str | None = None) -> CheckResult:
+def check(
+    model: Any, target: Target | str | None = None, profile: Profile | str | None = None, arith: str | None = None
+) -> CheckResult:
     """Return all that speaks against compiling *model* for *target*, without raising.
 
     Parameters
@@ -82,12 +84,14 @@ def check(model: Any, target: Target | str | None = None, profile: Profile | str
         Chip; None checks the model alone.
     profile : Profile, str or None
         Time semantics; None takes the model's own.
+    arith : str or None
+        Number system to compile for; None takes the model's own, or float64.
     """
     found: list[Diagnostic] = []
     try:
         model = load(model)
         found += model.diagnostics
-        stated = _settled(model, profile, None, target)[0]
+        stated, number = _settled(model, profile, arith, target)
         if stated is None and model.graph.profile is None:
             # The structure can be judged without a profile: say all at once.
             kind = ProfileError
@@ -100,7 +104,7 @@ def check(model: Any, target: Target | str | None = None, profile: Profile | str
             program = model.program
             _check_limits(program)
         else:
-            program = lower(model.graph, target, stated, arithmetic=_settled(model, None, None, None)[1] or "float64")
+            program = lower(model.graph, target, stated, arithmetic=number or "float64")
         return CheckResult((*found, *_warnings(program)), program, 0)
     except SpikeportError as error:
         return CheckResult((*error.diagnostics, *found), None, error.exit_code)

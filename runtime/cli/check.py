@@ -17,6 +17,7 @@ def check(
     target: options.TargetName = None,
     profile: options.ProfileText = None,
     dialect: options.Dialect = None,
+    arith: options.Arithmetic = None,
     input_shape: options.InputShape = None,
     as_json: options.Json = False,
 ) -> None:
@@ -31,7 +32,7 @@ def check(
         except SpikeportError as error:
             found = api.CheckResult(error.diagnostics, None, error.exit_code)
         else:
-            found = api.check(loaded, target, profile)
+            found = api.check(loaded, target, profile, arith)
     program = found.program
     if as_json:
         output.result_json(

@@ -1,4 +1,4 @@
-"""What there is: ``spikeport targets``, ``backends``, ``passes`` and ``explain``."""
+"""What there is: ``spikeport targets``, ``passes`` and ``explain``."""
 
 from __future__ import annotations
 
@@ -27,41 +27,6 @@ def targets(
     else:
         for target in found:
             output.result(target_line(target))
-
-
-def backends(as_json: options.Json = False) -> None:
-    """List the backends, and why one cannot run here."""
-    from spikeport.backends.registry import backend_names, get_backend
-    from spikeport.ir.diagnostics import BackendUnavailable
-
-    rows: list[dict[str, Any]] = []
-    for name in backend_names():
-        try:
-            backend = get_backend(name)
-            here = backend.available()
-        except BackendUnavailable as error:
-            first = error.diagnostics[0]
-            rows.append({"name": name, "available": False, "why": first.message, "remedy": first.hint})
-            continue
-        rows.append(
-            {
-                "name": name,
-                "available": here.ok,
-                "why": here.why,
-                "remedy": here.remedy,
-                "fidelity": backend.fidelity,
-                "arithmetics": list(backend.arithmetics),
-                "summary": backend.summary,
-            }
-        )
-    if as_json:
-        output.result_json(rows)
-        return
-    for row in rows:
-        state = "ready" if row["available"] else f"not available: {row['why']}\n    -> {row['remedy']}"
-        output.result(f"{row['name']:12s} {row.get('summary', '')}")
-        kinds = f"{row['fidelity']}; arithmetic {', '.join(row['arithmetics'])}; " if "fidelity" in row else ""
-        output.result(f"{'':12s} {kinds}{state}")
 
 
 def passes(as_json: options.Json = False) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from spikeport import __version__
-from spikeport.runtime.cli import output, timeout
+from spikeport.runtime.cli import backends, output, timeout
 from spikeport.runtime.cli.check import check
 from spikeport.runtime.cli.compare import compare
 from spikeport.runtime.cli.compile import compile_
@@ -23,7 +23,7 @@ from spikeport.runtime.cli.doctor import doctor
 from spikeport.runtime.cli.emit import emit
 from spikeport.runtime.cli.export import export
 from spikeport.runtime.cli.inspect import inspect
-from spikeport.runtime.cli.lists import backends, explain, passes, targets
+from spikeport.runtime.cli.lists import explain, passes, targets
 from spikeport.runtime.cli.report import report
 from spikeport.runtime.cli.run import run
 from spikeport.runtime.cli.usage import CLICK_ERRORS, shows_help, usage_error
@@ -43,7 +43,7 @@ app.command("export")(export)
 app.command("emit")(emit)
 app.command("inspect")(inspect)
 app.command("targets")(targets)
-app.command("backends")(backends)
+app.add_typer(backends.app, name="backends")
 app.command("passes")(passes)
 app.command("explain")(explain)
 app.command("doctor")(doctor)

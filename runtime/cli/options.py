@@ -36,7 +36,11 @@ Seed = Annotated[int, typer.Option(help="Seed of everything that draws random nu
 Chips = Annotated[int | None, typer.Option(help="Chips to spread over; by default as many as it takes.", min=1)]
 Arithmetic = Annotated[
     str | None,
-    typer.Option("--arith", metavar="A", help="Number system, float64 | float32 | ...; by default the backend's first."),
+    typer.Option(
+        "--arith",
+        metavar="A",
+        help="Number system, float64 | float32 | loihi | ...; by default the model's own, or the backend's first.",
+    ),
 ]
 Steps = Annotated[
     int | None, typer.Option(help="Steps to run: beyond X zeros are appended, below it is cut. Needed with --encode.", min=1)
