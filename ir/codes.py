@@ -338,6 +338,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E536", "a reset that was changed on request",
      "--allow reset-change resets to 0 where the model subtracts. The report shows spikes, mismatches and, with labels in the "
      "data, accuracy of both."),
+    ("E537", "integers without calibration data",
+     "Scales of arithmetic loihi are best chosen by their error on data like the input to come, which also shows what values "
+     "enter. Without it the input is taken to be spikes. Give --data FILE.npz (run takes its own input)."),
     ("E538", "layers that do not merge into one connection",
      "Between two populations Loihi has one matrix or one convolution. These layers without neurons between them are neither, "
      "or too large. Put neurons between them, or flatten the population behind."),

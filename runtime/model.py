@@ -46,6 +46,11 @@ class Model:
         return self.graph.profile if self.program is None else self.program.profile
 
     @property
+    def arithmetic(self) -> str | None:
+        """The number system that the source states (a program, or the note ``arithmetic`` of a ``.net`` file), or None."""
+        return self.graph.notes.get("arithmetic") if self.program is None else self.program.arithmetic
+
+    @property
     def inputs(self) -> dict[str, Shape]:
         """Shape of every Input node."""
         return {path: self.graph[path].op.shape for path in self.graph.inputs}  # type: ignore[attr-defined]
@@ -57,14 +62,14 @@ def load(source: Any, input_shape: Shape | None = None, *, like: Shape | None = 
     Parameters
     ----------
     source : path, str, Graph, Program, Model or torch.nn.Module
-        A ``.nir`` or ``.spk`` file; ``FILE.py:FUNCTION``, which **runs the user's own code** and is trusted, as against
-        every other kind of file; or something that is a model already. FUNCTION takes no arguments and returns a torch
-        module, (module, input shape), or a Graph.
+        A ``.nir``, ``.net`` (lava-dl) or ``.spk`` file; ``FILE.py:FUNCTION``, which **runs the user's own code** and is
+        trusted, as against every other kind of file; or something that is a model already. FUNCTION takes no arguments and
+        returns a torch module, (module, input shape), or a Graph.
     input_shape : tuple of int, optional
-        Shape of the input without batch and time, for a torch module that does not fix it (convolutions).
+        Shape of the input without batch and time, for a torch module or ``.net`` file that does not fix it (convolutions).
     like : tuple of int, optional
-        Shape of an array that will be run: where the module leaves its input shape open and only one number of this
-        array's last axes fits, these are taken.
+        Shape of an array that will be run: where the module or ``.net`` file leaves its input shape open and only one
+        number of this array's last axes fits, these are taken.
     dialect : str, optional
         Library that wrote the ``.nir`` file, ``NAME[:RESET][,field=value]``: it knows what its exporter did to the model,
         and gives the profile. Without it the marks that the file bears decide.
@@ -101,7 +106,7 @@ def _load(source: Any, input_shape: Shape | None, like: Shape | None) -> Model:
         return _from_module(source, input_shape, like)
     raise UsageError(
         Diagnostic("E630", "", f"a {type(source).__name__} is no model",
-                   "give a .nir or .spk file, FILE.py:FUNCTION, a torch module, or a Graph")
+                   "give a .nir, .net or .spk file, FILE.py:FUNCTION, a torch module, or a Graph")
     )  # fmt: skip
 
 
@@ -170,16 +175,21 @@ def _load_file(text: str, input_shape: Shape | None, like: Shape | None) -> Mode
         return _from_function(path, function, text, input_shape, like)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else f"is not there{near_file(path)}"
-        raise UsageError(Diagnostic("E630", text, f"{text} {what}", "give a .nir or .spk file, or FILE.py:FUNCTION"))
+        raise UsageError(Diagnostic("E630", text, f"{text} {what}", "give a .nir, .net or .spk file, or FILE.py:FUNCTION"))
     if path.suffix == ".spk":
         from spikeport.runtime.artifact import load_artifact
 
         program = load_artifact(path)
         return Model(program.graph, text, program)
+    if path.suffix == ".net":
+        from spikeport.compiler.importers.netx import load_netx
+
+        graph, found = load_netx(path, input_shape, like)
+        return Model(graph, text, None, found)
     hint = (
         f"write {text}:FUNCTION to run a function of it"
         if path.suffix == ".py"
-        else "give a .nir or .spk file, or FILE.py:FUNCTION"
+        else "give a .nir, .net or .spk file, or FILE.py:FUNCTION"
     )
     raise UsageError(Diagnostic("E630", text, f"{text} is no model: unknown suffix {path.suffix!r}", hint))
 
