@@ -118,6 +118,13 @@ def lower(
         from spikeport.compiler.loihi import lower_to_loihi
 
         integers = lower_to_loihi(lowered, chosen, data=data, evaluator=evaluator, allow=allow, labels=labels)
+        if data is None and integers.rows:
+            notes["warnings"].append(
+                Diagnostic(
+                    "E537", "", "no calibration data: the input is taken to be spikes, 0 or 1, and scales are chosen by the "
+                    "weights alone", "give --data FILE.npz that is like the input to come", {}, "note",
+                ).as_dict()
+            )  # fmt: skip
         notes["warnings"] += [d.as_dict() for d in (*integers.diagnostics, *_rewritten(target, lowered, chosen))]
         notes |= integers.notes()
         lowered, chosen = integers.graph, integers.profile

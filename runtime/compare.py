@@ -148,7 +148,7 @@ def compare(a: Run, b: Run, *, names: Sequence[str] = ("A", "B"), order: Sequenc
     Parameters
     ----------
     a, b : RunResult, Trace, Mapping[str, array] or path of an ``.npz``
-        Arrays ``spikes/PATH``, ``out/PATH``, ``v/PATH`` with the axes (steps, ...) or (samples, steps, ...), as
+        Arrays ``spikes/PATH``, ``out/PATH``, ``v/PATH``, ``i/PATH`` with the axes (steps, ...) or (samples, steps, ...), as
         ``spikeport run`` writes them.
     names : (str, str)
         What to call them.
@@ -201,12 +201,12 @@ def _arrays(run: Any) -> tuple[dict[str, Array], dict[str, Any]]:
             meta = dict(json.loads(str(text)))
         except (ValueError, TypeError):
             raise UsageError(Diagnostic("E619", where, "its meta is no JSON", "write it with `spikeport run`")) from None
-    odd = [k for k in arrays if k.partition("/")[0] not in ("spikes", "out", "v") or "/" not in k or not arrays[k].ndim]
+    odd = [k for k in arrays if k.partition("/")[0] not in ("spikes", "out", "v", "i") or "/" not in k or not arrays[k].ndim]
     if odd or not arrays:
         what = f"its arrays {', '.join(map(repr, odd[:3]))} are no rasters" if odd else "it holds no arrays"
         if odd == [""]:
             what = "it is a single array without a name"
-        hint = "give what `spikeport run -o OUT.npz` writes, or name the arrays spikes/PATH, out/PATH or v/PATH"
+        hint = "give what `spikeport run -o OUT.npz` writes, or name the arrays spikes/PATH, out/PATH, v/PATH or i/PATH"
         raise UsageError(Diagnostic("E619", where, f"this is no result of a run: {what}", hint))
     return arrays, meta
 
@@ -256,7 +256,7 @@ def _first(
             steps = differs.any(axis=tuple(i for i in range(differs.ndim) if i != 1))
             step = int(np.argmax(steps))
             where = np.argwhere(differs[:, step])[0]
-            found.append((layer.key.startswith("v/"), step, number, tuple(int(i) for i in where)))
+            found.append((layer.key.startswith(("v/", "i/")), step, number, tuple(int(i) for i in where)))
     if not found:
         return None
     _, step, number, (sample, *neuron) = min(found)

@@ -49,4 +49,4 @@ def test_names():
     with pytest.raises(UsageError, match=r"E603: unknown arithmetic 'flaot32' \(did you mean 'float32'\?\)"):
         arithmetic("flaot32")
     with pytest.raises(UsageError, match="spinnaker1 is not built yet"):
-        arithmetic("loihi")
+        arithmetic("spinnaker1")
