@@ -80,7 +80,8 @@ def _in_effect(layer: Fields, *weights: Array) -> list[Array] | None:
         return None
     if changed:
         total = sum(w.size for w in weights)
-        text = f"{changed} of {total} weights are clipped or cut as netx and Lava's Dense do it"
+        old, new = next((int(w[w != r][0]), int(r[w != r][0])) for w, r in zip(weights, ready, strict=True) if np.any(w != r))
+        text = f"{changed} of {total} weights are clipped or cut as netx and Lava's Dense do it: the first from {old} to {new}"
         hint = "keep them even, within -256 to 254, or -254 to 0 where none is above 0"
         layer.say("E059", "weight", text, hint, warn=True, changed=changed)
     return ready

@@ -147,6 +147,8 @@ class Fields:
 
 
 def _what(value: Any) -> str:
+    if isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
+        value = value.reshape(-1)[0]
     if isinstance(value, str):
         return f"the text {value[:40]!r}"
     if isinstance(value, Mapping):

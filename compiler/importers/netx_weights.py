@@ -53,7 +53,8 @@ def lava_dense(weight: Array, shift: int, bits: int) -> Array:
     clipped = np.clip(sign * shifted, -256 if mixed else 0, 255)
     cut = 8 - bits + mixed
     if cut < 0:
-        raise ValueError(f"weights from {low >> shift} to 0, odd ones among them: netx gives them 9 bits, and Lava's Dense has 8")
+        span = f"weights from {low >> shift} to {high >> shift}, of one sign for Lava and mixed for netx"
+        raise ValueError(f"{span}, which gives odd ones {bits} bits; Lava's Dense has 8 and would lose them")
     effective = sign * ((clipped >> cut) << cut)
     if np.any(effective & ((1 << shift) - 1)):
         kept = f"{int(effective.min())} to {int(effective.max())}, shifted down by {shift} with a remainder"
