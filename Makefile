@@ -1,13 +1,17 @@
 # `make` lists the targets. Everything runs from .venv, which is made once and again when setup.cfg, constraints.txt
-# or this file changes. Needs: Python 3.11 or later with venv, and a C compiler for the Brian2 tests.
+# or this file changes. Needs: Python 3.11 or later with venv, and a C compiler for the Brian2 tests; for Lava's worker, which
+# has an environment of its own in .venv/lava, Python 3.10 or 3.11.
 
 PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python -P
 STAMP  := $(VENV)/.stamp
+LAVA   := $(VENV)/lava/spikeport-lava.json
 EXTRAS := torch,snntorch,brian2,models,test,lint,bench
 PYTEST_WORKERS ?= 2
 ANCHORS ?=
+# The Lava tests run on the real Lava: where that is missing they fail, and do not skip.
+export SPIKEPORT_REQUIRE_LAVA = 1
 PYTEST := $(PY) -m pytest -n $(PYTEST_WORKERS) $(if $(ANCHORS),--anchors="$(ANCHORS)")
 
 # A copied or moved .venv points at the tree it came from: make it anew.
@@ -24,15 +28,15 @@ endif
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
-env: $(STAMP) ## make the environment .venv (the other targets do this by themselves)
+env: $(STAMP) $(LAVA) ## make the environment .venv (the other targets do this by themselves)
 
 demo: $(STAMP) ## compile and run the example networks, print their reports
 	$(PY) -m spikeport.models.demo
 
-test: $(STAMP) ## the fast tests, two workers (ANCHORS=DIR: where the recorded graphs are)
+test: $(STAMP) $(LAVA) ## the fast tests, two workers (ANCHORS=DIR: where the recorded graphs are)
 	$(PYTEST) -m "not slow"
 
-test-all: $(STAMP) ## every test, the slow ones too
+test-all: $(STAMP) $(LAVA) ## every test, the slow ones too
 	$(PYTEST)
 
 lint: $(STAMP) ## ruff (rules and format), mypy, import directions; changes nothing
@@ -84,5 +88,10 @@ $(STAMP): setup.cfg constraints.txt Makefile $(if $(MOVED),again)
 	$(VENV)/bin/python -m pip install -c constraints.txt -e ".[$(EXTRAS)]"
 	$(VENV)/bin/python -m pip install --no-deps --ignore-requires-python sinabs==3.1.3 norse==1.1.0 spikingjelly==2.0.0
 	@printf '%s' "$(CURDIR)" > $@
+
+# Built aside and put in place when a network has run in it; kept until what it is made of changes.
+$(LAVA): $(STAMP) backends/lava/environment.py
+	$(VENV)/bin/spikeport backends setup lava --path $(VENV)/lava
+	@touch $@
 
 again:

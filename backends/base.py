@@ -209,7 +209,7 @@ class Backend(abc.ABC):
             E5xx, with everything that ``check`` finds.
         """
         raise UsageError(
-            Diagnostic("E608", "", f"backend {self.name} writes no scripts", "of ours, brian2 does: --backend brian2")
+            Diagnostic("E608", "", f"backend {self.name} writes no scripts", "of ours, brian2 and lava do: --backend brian2")
         )
 
     def require(self, program: Program) -> None:

@@ -44,7 +44,7 @@ class Check:
 
 def examine() -> list[Check]:
     """Return all findings; those that are needed and not ok stand in the way."""
-    return [_python(), *_packages(), *_backends(), _cores(), *_folders()]
+    return [_python(), *_packages(), *_backends(), *_lava(), _cores(), *_folders()]
 
 
 def _python() -> Check:
@@ -54,7 +54,10 @@ def _python() -> Check:
 
 
 def _packages() -> Iterator[Check]:
-    """Yield a finding for each requirement of this package; those of its extras are not needed."""
+    """Yield a finding for each requirement of this package; those of its extras are not needed.
+
+    The extra ``lava`` is for Pythons that cannot run spikeport; what its worker has is a finding of its own.
+    """
     for requirement in requires("spikeport") or []:
         text, _, marker = requirement.partition(";")
         match = re.match(r"\s*([A-Za-z0-9._-]+)\s*(.*)", text)
@@ -63,7 +66,7 @@ def _packages() -> Iterator[Check]:
             match is None
             or match.group(1) == "spikeport"
             or "[" in text
-            or (extra and extra.group(1) in ("test", "lint", "bench"))
+            or (extra and extra.group(1) in ("test", "lint", "bench", "lava"))
         ):
             continue
         name, wanted = match.group(1), match.group(2).strip()
@@ -81,10 +84,27 @@ def _backends() -> Iterator[Check]:
         try:
             backend = get_backend(name)
             here = backend.available()
-            ok, text, remedy = here.ok, here.why or f"ready ({backend.fidelity})", here.remedy
+            kinds = ", ".join(dict.fromkeys(backend.fidelity_for(a) for a in backend.arithmetics))
+            ok, text, remedy = here.ok, here.why or f"ready ({kinds})", here.remedy
         except BackendUnavailable as error:
             ok, text, remedy = False, error.diagnostics[0].message, error.diagnostics[0].hint
         yield Check(f"backend {name}", text, ok, name == "engine", remedy)
+
+
+def _lava() -> Iterator[Check]:
+    """Yield the environment that Lava's worker runs in, and the interpreter that builds it."""
+    from spikeport.backends.lava.environment import PINS, REMEDY, find_environment, find_interpreter
+
+    place, text = find_environment()
+    yield Check("lava worker", text, place is not None, False, "" if place is not None else REMEDY)
+    found = find_interpreter()
+    if found is None:
+        wanted = " or ".join(PINS)
+        yield Check("lava python", f"no Python {wanted} with venv was found", place is not None, False,
+                    f"install Python {wanted}, or name one: {REMEDY} --python P")  # fmt: skip
+    else:
+        mends = "as Lava asks" if found.version == "3.10" else "newer than Lava asks for: its one clash is mended at import"
+        yield Check("lava python", f"Python {found.version} ({found.path}), {mends}", True, False)
 
 
 def _cores() -> Check:

@@ -166,9 +166,9 @@ def test_5_where_a_backend_is_missing(here, call, monkeypatch):
 
 
 def test_5_where_no_package_offers_the_backend(here, call):
-    code, _, err = call(*RUN, "-b", "lava")
+    code, _, err = call(*RUN, "-b", "nosuch")
     assert code == 5
-    assert "E500: no installed package offers a backend 'lava'" in err
+    assert "E500: no installed package offers a backend 'nosuch'" in err
 
 
 def test_6_where_a_run_fails(here, call, monkeypatch):
