@@ -79,11 +79,6 @@ class Chain:
             self.edges += [Edge(neuron, own[0], 0, 0), Edge(own[0], neuron, 1, len(ways))]
         self._population(neuron, op)
 
-    def driven(self, neuron: str, op: Neuron) -> None:
-        """Add a population that the tip drives without weights, one step later."""
-        self.edges.append(Edge(self.tip, neuron, 1, 0))
-        self._population(neuron, op)
-
     def _population(self, path: str, op: Neuron) -> None:
         self.starts += 1
         # lava-dl starts (and resets) each layer when its first input can reach it: a bias acts from then on.

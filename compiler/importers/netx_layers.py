@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from spikeport.compiler.importers.netx_chain import Chain
 from spikeport.compiler.importers.netx_conv import Given, add_conv
 from spikeport.compiler.importers.netx_dense import add_dense
@@ -11,6 +13,7 @@ from spikeport.compiler.importers.netx_fields import MAX_WHOLE, Fields
 from spikeport.compiler.importers.netx_neuron import read_neuron
 from spikeport.compiler.importers.netx_values import read_shape
 from spikeport.ir import Diagnostic
+from spikeport.ir.ops import Conv2d, Linear, Op, Shape
 
 _REFUSED = {
     "average": "it averages spikes over groups of neurons; Loihi has no neuron for that: leave it out, and average the output",
@@ -64,14 +67,21 @@ def _input(chain: Chain, layer: Fields, path: str, number: int) -> bool:
         return shape is not None
     weight = layer.number("weight", -MAX_WHOLE, MAX_WHOLE) if layer.has("weight") else 64
     bias = layer.number("bias", -MAX_WHOLE, MAX_WHOLE) if layer.has("bias") else 0
-    # The current of an input layer is never driven: netx gives it its input as a bias.
-    neuron = None if shape is None else read_neuron(layer, shape, None, chain.profile)
+    neuron = None if shape is None else read_neuron(layer, shape, None, chain.profile, driven=True)
     if shape is None or weight is None or bias is None or neuron is None:
         return False
     chain.begin(shape, driven=True)
-    chain.driven(f"{path}.neuron", neuron)
+    chain.synapses(f"{path}.neuron", [(f"{path}.weight", _ones(shape), 1)], neuron, None)
     layer.found.append(_driven(layer, weight, bias))
     return True
+
+
+def _ones(shape: Shape) -> Op:
+    """Return synapses of weight 1 from each input to its neuron: what enters a population on Loihi does so through synapses."""
+    if len(shape) == 3:
+        zeros = np.zeros(shape[0], np.float32)
+        return Conv2d(None, np.ones((shape[0], 1, 1, 1), np.float32), (1, 1), (0, 0), (1, 1), shape[0], zeros)
+    return Linear(np.broadcast_to(np.eye(shape[-1], dtype=np.float32), (*shape[:-1], shape[-1], shape[-1])))
 
 
 def _driven(layer: Fields, weight: int, bias: int) -> Diagnostic:

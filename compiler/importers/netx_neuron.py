@@ -30,7 +30,7 @@ _REFUSED = {
 }  # fmt: skip
 
 
-def read_neuron(layer: Fields, shape: Shape, bias: Array | None, profile: Profile) -> Neuron | None:
+def read_neuron(layer: Fields, shape: Shape, bias: Array | None, profile: Profile, *, driven: bool = False) -> Neuron | None:
     """Return the population that a layer's group ``neuron`` describes; None where something in it is refused.
 
     Parameters
@@ -43,6 +43,8 @@ def read_neuron(layer: Fields, shape: Shape, bias: Array | None, profile: Profil
         Mantissas, broadcast to *shape* as ``ir.loihi`` wants them; None for 0.
     profile : Profile
         That of the graph: its dt, scheme and gain are those of the coefficients.
+    driven : bool
+        The input is a bias (an input layer's): it does not pass through the current, whose decay then says nothing.
     """
     fields = layer.group("neuron")
     if fields is None:
@@ -68,7 +70,7 @@ def read_neuron(layer: Fields, shape: Shape, bias: Array | None, profile: Profil
     fields.only(_KNOWN, "neuron")
     if kind is None or i_decay is None or v_decay is None or threshold is None or _errors(fields) > before:
         return None
-    return _lif(shape, i_decay, v_decay, threshold, bias, profile)
+    return _lif(shape, np.full((), DECAY_ONE) if driven else i_decay, v_decay, threshold, bias, profile)
 
 
 def _errors(fields: Fields) -> int:

@@ -184,10 +184,11 @@ def test_convolutions_of_unequal_sides(tmp_path, stride, padding, dilation, grou
     assert np.array_equal(graph["layer.1.weight"].op.weight, layers[1]["weight"][..., 0])
 
 
-def test_an_input_layer_is_driven_as_a_bias_one_step_late(tmp_path):
+@pytest.mark.parametrize("neuron", [CUBA, LOIHI])
+def test_an_input_layer_is_driven_as_a_bias_one_step_late(tmp_path, neuron):
     rng = np.random.default_rng(4)
     layers = [
-        {"type": "input", "shape": [2, 5, 4], "weight": [36.0], "bias": [-7.0], "neuron": CUBA},
+        {"type": "input", "shape": [2, 5, 4], "weight": [36.0], "bias": [-7.0], "neuron": neuron},
         conv((3, 3, 3), even(rng, (3, 2, 3, 2), 20), bias=np.arange(27).reshape(3, 3, 3) - 13),  # one for each (x, y, c)
     ]
     graph = agree(tmp_path / "a.net", layers, rng.integers(-30, 60, (40, 2, 5, 4)))
@@ -195,6 +196,13 @@ def test_an_input_layer_is_driven_as_a_bias_one_step_late(tmp_path):
     assert "36*x - 7" in str(found[0])
     assert graph["input"].notes["loihi_input"] == {"scale": 1.0, "least": -4096, "most": 4095}
     assert [graph[f"layer.{n}.neuron"].notes["starts"] for n in (0, 1)] == [1, 2]
+
+
+def test_an_input_layer_in_a_row(tmp_path):
+    rng = np.random.default_rng(12)
+    layers = [{"type": "input", "shape": [6], "neuron": CUBA}, dense(even(rng, (4, 6)))]
+    agree(tmp_path / "a.net", layers, rng.integers(-30, 60, (40, 6)))
+    assert "64*x + 0" in str(load_netx(tmp_path / "a.net")[1][0])  # netx's default weight
 
 
 def test_a_recurrent_layer(tmp_path):
