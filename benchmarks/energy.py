@@ -14,7 +14,8 @@ active at every step, over both cost sets. An error is given where something oth
    power of all that is not a neurocore, and the fifth is predicted from its measured time. Neither enters a target. Most of
    what is predicted is that power over the measured time: the errors say little of the neurocores, but where N = 10 is
    left out, whose neurocores take most.
-4. *Time.* The modelled step holds no input and output: it must not be longer than what was measured.
+4. *Time.* The modelled step holds no input and output: at a network's own activity it must not be longer than what was
+   measured. The activity where 1 meets is the scaled networks', not MNIST's.
 
 The intervals are two orders of magnitude wide: that a measurement lies within says that no counting rule is grossly wrong, not
 that a prediction is good. With the spikes of a run the interval is that of the cost sets: 1.5 between them where synapses take
