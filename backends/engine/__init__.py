@@ -18,7 +18,7 @@ class EngineBackend(Backend):
 
     name = "engine"
     fidelity = "bit_exact"
-    arithmetics = ("float64", "float32", "spinnaker2")
+    arithmetics = ("float64", "float32", "loihi", "spinnaker2")
     summary = "our own fast simulator: event-driven and vectorised, both cores, the reference's bits"
 
     def emit(self, program: Program) -> Executable:

@@ -22,7 +22,8 @@ AMPLITUDE = 13  # W: value of a spike, 64*BLOCKS; none: 1
 EMITTED = 14  # L: spikes of each row
 SCRATCH = 15  # I: room to sort the events of a row
 TRACE = 16  # F: membranes after the step, 64*BLOCKS a row
-PORT_COLUMNS = 17
+CURRENTS = 17  # F: synaptic currents after the step, 64*BLOCKS a row
+PORT_COLUMNS = 18
 
 # ---- stages
 OP = 0
@@ -39,8 +40,8 @@ STAGE_COLUMNS = 18
 # ---- kinds of stages
 (
     EVENTS_OF_WORDS, EVENTS_OF_VALUES, VALUES_OF_WORDS, COUNT_VALUES, DENSE, DENSE_NEURON, SPARSE, CONV, POOL, GATHER, NEURON,
-    THRESHOLD, SCALE, LAG, COUNT_SPIKES,
-) = range(15)  # fmt: skip
+    THRESHOLD, SCALE, LAG, COUNT_SPIKES, NARROW_DENSE,
+) = range(16)  # fmt: skip
 
 # ---- edges of GATHER
 EDGE_COLUMNS = 3

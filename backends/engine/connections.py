@@ -19,6 +19,8 @@ from spikeport.ir.ops import Conv1d, Conv2d, Op, Shape, SumPool2d
 SPARSE_BELOW, SPARSE_BELOW_LARGE, LARGE_BYTES = 0.01, 0.08, 1 << 20
 #: Neurons of the last block where so few remain.
 NARROW = 16
+#: Span of a byte; and presynaptic neurons whose bytes have a sum that single precision holds.
+MOST_BYTE, MOST_INPUTS = 255, 2**17
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +31,16 @@ class Dense:
     bias: Array
     pairs: int
     is_narrow: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Narrow:
+    """Weights ``unit * (byte + offset)``: the bytes flat as in `Dense` without its narrow block, four in an int32."""
+
+    weights: Array
+    unit: int
+    offset: int
+    pairs: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,13 +94,19 @@ def sparse_below(dense_bytes: int) -> float:
     return SPARSE_BELOW if dense_bytes <= LARGE_BYTES else SPARSE_BELOW_LARGE
 
 
+def is_sparse(op: Op, dtype: Any) -> bool:
+    """Whether few weights of an Affine or Linear are not zero, or it has leading axes: it is held sparse then."""
+    weight: Array = op.weight  # type: ignore[attr-defined]
+    density = np.count_nonzero(weight) / max(1, weight.size)
+    return bool(weight.ndim > 2 or density < sparse_below(weight.size * np.dtype(dtype).itemsize))
+
+
 def linear(op: Op, dtype: Any) -> Dense | Sparse:
     """Return the weights of an Affine or Linear, sparse where few are not zero or where it has leading axes."""
     weight = np.asarray(op.weight, dtype)  # type: ignore[attr-defined]
     *lead, n_out, n_in = weight.shape
     bias = padded(_bias(op, math.prod(lead) * n_out, dtype))
-    density = np.count_nonzero(weight) / max(1, weight.size)
-    if lead or density < sparse_below(weight.nbytes):
+    if is_sparse(op, dtype):
         stacked = weight.reshape(-1, n_out, n_in)
         group, pre, post = np.nonzero(stacked.transpose(0, 2, 1))
         first = np.zeros(len(stacked) * n_in + 1, np.int64)
@@ -102,6 +120,25 @@ def linear(op: Op, dtype: Any) -> Dense | Sparse:
     full[:n_out] = weight
     parts = np.split(full, np.cumsum(widths)[:-1])
     return Dense(np.concatenate([np.ascontiguousarray(p.T).reshape(-1) for p in parts]), bias, pairs, is_narrow)
+
+
+def narrow(op: Op) -> Narrow | None:
+    """Return the weights of a Linear or Affine on Loihi's grid as bytes; None where they take more than bytes."""
+    whole = np.asarray(op.weight).astype(np.int32)  # type: ignore[attr-defined]
+    n_out, n_in = whole.shape
+    bits = int(np.bitwise_or.reduce(whole, axis=None))
+    shift = (bits & -bits).bit_length() - 1 if bits else 0
+    low, high = min(int(whole.min(initial=0)) >> shift, 0), max(int(whole.max(initial=0)) >> shift, 0)
+    if high - low > MOST_BYTE or n_in > MOST_INPUTS:
+        return None
+    offset = 0 if low >= -128 and high <= 127 else low + 128
+    blocks = blocks_of(n_out)
+    full = np.full((blocks * LANES, n_in), -offset, np.int8)
+    full[:n_out] = (whole >> shift) - offset
+    pairs = blocks // 2
+    parts = np.split(full, np.arange(2 * LANES, len(full), 2 * LANES))
+    flat = np.concatenate([np.ascontiguousarray(p.T).reshape(-1) for p in parts])
+    return Narrow(flat.view(np.int32), 1 << shift, offset, pairs)
 
 
 def packing_of(op: Op, output: Shape) -> Packing | None:
@@ -202,4 +239,17 @@ def windows(op: SumPool2d, shape: Shape, output: Shape) -> Windows:
     return Windows(first, found[1], area)
 
 
-__all__ = ["Dense", "Runs", "Sparse", "Windows", "convolution", "fan", "linear", "packing_of", "windows"]
+__all__ = [
+    "Dense",
+    "Narrow",
+    "Runs",
+    "Sparse",
+    "Windows",
+    "convolution",
+    "fan",
+    "is_sparse",
+    "linear",
+    "narrow",
+    "packing_of",
+    "windows",
+]

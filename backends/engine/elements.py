@@ -6,6 +6,7 @@ from numba import njit
 from spikeport.backends.engine.columns import (
     AMPLITUDE,
     BLOCKS,
+    CURRENTS,
     DELAY,
     EDGE_COLUMNS,
     EDGE_DELAY,
@@ -25,7 +26,7 @@ from spikeport.backends.engine.columns import (
     N,
 )
 from spikeport.backends.engine.frame import OPTIONS, share
-from spikeport.backends.engine.neurons import MULTI_SUBTRACT, STATES, V, general_block, plain_block
+from spikeport.backends.engine.neurons import CURRENT, MULTI_SUBTRACT, STATES, WHOLE, V, general_block, plain_block, whole_block
 from spikeport.backends.engine.vec import LANES, at, past, put, scalar, vfull, vgt, vload, vstore
 
 
@@ -67,7 +68,8 @@ def gather(stage, ports, edges, F, WI, frame):
 def neuron(stage, ports, F, U, W, frame):
     """Step neurons on finished inputs.
 
-    A: W, parameters; B: F, state; C: flags; D: reset; E: most spikes a step, or -1 for LIF and IF of the plainest kind.
+    A: W, parameters; B: F, state; C: flags; D: reset; E: most spikes a step, or -1 for those that
+    `plain_block` or `whole_block` steps.
     """
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last, _, _ = frame
@@ -85,7 +87,9 @@ def neuron(stage, ports, F, U, W, frame):
             column = b * LANES
             for row in range(start + first, start + last):
                 total = vload(F, port[VALUES] + (row - stage[DELAY]) * width + column, LANES)
-                if stage[E] < 0:
+                if stage[E] < 0 and flags & WHOLE:
+                    word = whole_block(total, params, state, width, column, flags)
+                elif stage[E] < 0:
                     word = plain_block(total, params, state, width, column, flags, reset)
                 else:
                     word, count = general_block(total, params, state, width, column, flags, reset, most)
@@ -97,6 +101,8 @@ def neuron(stage, ports, F, U, W, frame):
                 put(U, target[WORDS] + row * blocks + b, word)
                 if target[TRACE] >= 0:
                     vstore(F, target[TRACE] + row * width + column, vload(state, V * width + column, LANES))
+                if target[CURRENTS] >= 0:
+                    vstore(F, target[CURRENTS] + row * width + column, vload(state, CURRENT * width + column, LANES))
 
 
 @njit(**OPTIONS)

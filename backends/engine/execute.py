@@ -19,6 +19,7 @@ from spikeport.backends.engine.layout import Array, address
 from spikeport.backends.engine.plan import Plan, plan
 from spikeport.backends.engine.results import Book, Results
 from spikeport.backends.engine.walk import make_ready, walk
+from spikeport.backends.engine.whole import float_type
 from spikeport.backends.engine.workspace import MOST_ROWS, Chunk, Workspace, chunk_size
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.trace import Recording, Trace
@@ -54,7 +55,8 @@ class EngineExecutable(Executable):
     ) -> None:
         self.network, self.rows, self.worth_sharing_s = network, rows, worth_sharing_s
         self.threads = usable_cores() if threads is None else max(1, threads)
-        make_ready(network.arithmetic.dtype)
+        self._floats = float_type(network)
+        make_ready(self._floats)
         self._plans: dict[tuple[tuple[str, ...], bool], Plan] = {}
         self._books: dict[Recording, Book] = {}
         self._spaces: dict[tuple[int, Chunk, int], list[Workspace]] = {}
@@ -90,6 +92,7 @@ class EngineExecutable(Executable):
 
     def _run(self, inputs: Mapping[str, Array], recording: Recording) -> Trace:
         started = time.perf_counter()
+        inputs = self.network.entering(inputs)
         samples, steps = next(iter(inputs.values())).shape[:2]
         book = self._books.get(recording) or self._open(recording)
         plan = book.plan
@@ -128,7 +131,7 @@ class EngineExecutable(Executable):
         shown = tuple(sorted(p for p in recording.selected(graph.spiking) if not graph[p].op.is_spiking))
         key = (shown, recording.state)
         if key not in self._plans:
-            self._plans[key] = plan(self.network, shown, recording.state)
+            self._plans[key] = plan(self.network, shown, recording.state, self._floats)
         self._books[recording] = Book.of(self.network, self._plans[key], recording)
         return self._books[recording]
 

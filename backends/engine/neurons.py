@@ -8,7 +8,8 @@ import numpy as np
 from numba import njit
 
 from spikeport.backends.engine.frame import INLINE
-from spikeport.backends.engine.vec import LANES, scalar, vfull, vge, vgt, vload, vselect, vstore, vtrunc
+from spikeport.backends.engine.vec import LANES, scalar, vfull, vge, vgt, vload, vselect, vstore
+from spikeport.backends.engine.vecmath import vmuladd, vtrunc
 
 # Rows of `params`, each of `width` values.
 BETA, GAIN, LEAK, THRESHOLD, RESET, FLOOR, ALPHA, INJECT, REFRACTORY, SYN_LEAK, OFFSET = range(11)
@@ -17,8 +18,8 @@ PARAMETERS = 11
 V, CURRENT, WAIT = range(3)
 STATES = 3
 # Bits of `flags`.
-AT_THRESHOLD, SYNAPSE, OLD_CURRENT, DECAY_INPUT, PULL, SHIFT, CLAMP, WAITS, NEXT_STEP, DROP_INPUT, CROSSING = (
-    1 << k for k in range(11)
+AT_THRESHOLD, SYNAPSE, OLD_CURRENT, DECAY_INPUT, PULL, SHIFT, CLAMP, WAITS, NEXT_STEP, DROP_INPUT, CROSSING, WHOLE, SHOWN = (
+    1 << k for k in range(13)
 )
 # Values of `reset`.
 NO_RESET, TO_VALUE, SUBTRACT, SUBTRACT_ONCE, MULTI_SUBTRACT = range(5)
@@ -53,8 +54,65 @@ def drive(total, params, state, width, column, flags):
 
 
 @njit(**INLINE)
+def count_down(word, awake, params, state, width, column):
+    """Advance the refractory counters: set by a spike, else one less."""
+    one = vfull(scalar(state, 1), LANES)
+    wait = vload(state, WAIT * width + column, LANES)
+    wait = vselect(awake, wait, wait - one)
+    vstore(state, WAIT * width + column, vselect(word, vload(params, REFRACTORY * width + column, LANES), wait))
+
+
+@njit(**INLINE)
+def cut(params, value, factor):
+    """Multiply whole numbers, at most 2^24, by a factor of k/4096, at most 1, and cut towards zero: exact in single precision.
+
+    ``value = 4096*h + l``, all three of one sign and l below 4096 in size. Then ``h*k`` is whole and at most 2^24; ``l*k`` is below
+    2^24, so ``l*k/4096`` is exact; and since ``h*k`` is whole, cutting that alone cuts the sum of both.
+    """
+    unit = vfull(scalar(params, 4096), LANES)
+    high = vtrunc(value * vfull(scalar(params, 1 / 4096), LANES))
+    low = vmuladd(high, vfull(scalar(params, -4096), LANES), value)
+    return vmuladd(high, factor * unit, vtrunc(low * factor))
+
+
+@njit(**INLINE)
+def whole_block(total, params, state, width, column, flags):
+    """Step 64 neurons in arithmetic loihi (`NeuronModel.truncate`); *total* is whole and at most 2^17 in single precision.
+
+    Currents then are at most 2^24. Membranes are 2^24 at least where they leave the whole numbers, and are clipped anyway.
+    """
+    zero = vfull(scalar(params, 0), LANES)
+    up = vfull(scalar(params, 64), LANES)
+    if flags & (SYNAPSE | SHOWN):
+        turn = vfull(scalar(params, 1 << 24), LANES)
+        half = vfull(scalar(params, 1 << 23), LANES)
+        current = up * total
+        if flags & SYNAPSE:
+            old = vload(state, CURRENT * width + column, LANES)
+            current = cut(params, old, vload(params, ALPHA * width + column, LANES)) + current
+        current = vselect(vgt(current, half), current - turn, current)
+        current = vselect(vge(zero - half, current), current + turn, current)
+        vstore(state, CURRENT * width + column, current)
+        current = current + vload(params, LEAK * width + column, LANES)
+    else:
+        current = vmuladd(up, total, vload(params, LEAK * width + column, LANES))
+    carried = vload(state, V * width + column, LANES)
+    v = cut(params, carried, vload(params, BETA * width + column, LANES)) + current
+    top = vfull(scalar(params, (1 << 23) - 1), LANES)
+    v = vselect(vgt(v, top), top, v)
+    v = vselect(vgt(zero - top, v), zero - top, v)
+    word = vgt(v, vload(params, THRESHOLD * width + column, LANES))
+    if flags & WAITS:
+        awake = ~vgt(vload(state, WAIT * width + column, LANES), zero)
+        v, word = vselect(awake, v, carried), word & awake
+        count_down(word, awake, params, state, width, column)
+    vstore(state, V * width + column, vselect(word, zero, v))
+    return word
+
+
+@njit(**INLINE)
 def plain_block(total, params, state, width, column, flags, reset):
-    """Step 64 neurons without synapse, clamp, refractory period or late reset: LIF and IF."""
+    """Step 64 neurons without synapse, clamp, refractory period or late reset, LIF and IF."""
     v = vload(params, BETA * width + column, LANES) * vload(state, V * width + column, LANES)
     v = v + vload(params, GAIN * width + column, LANES) * total
     v = v + vload(params, LEAK * width + column, LANES)
@@ -105,15 +163,6 @@ def early_reset(v, word, before, threshold, params, width, column, reset):
     if reset == SUBTRACT_ONCE:
         return vselect(word & ~before, v - threshold, vselect(before & ~word, v + threshold, v))
     return v
-
-
-@njit(**INLINE)
-def count_down(word, awake, params, state, width, column):
-    """Advance the refractory counters: set by a spike, else one less."""
-    one = vfull(scalar(state, 1), LANES)
-    wait = vload(state, WAIT * width + column, LANES)
-    wait = vselect(awake, wait, wait - one)
-    vstore(state, WAIT * width + column, vselect(word, vload(params, REFRACTORY * width + column, LANES), wait))
 
 
 @njit(**INLINE)

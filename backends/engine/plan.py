@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from spikeport.backends.engine import columns as col
-from spikeport.backends.engine.connections import Dense, Sparse, convolution, fan, linear, windows
+from spikeport.backends.engine.connections import Dense, Narrow, Sparse, convolution, fan, is_sparse, linear, narrow, windows
 from spikeport.backends.engine.dense import TOGETHER
 from spikeport.backends.engine.layout import Packing, Pool, packed, padded, permutation
+from spikeport.backends.engine.neurons import SHOWN
 from spikeport.backends.engine.ports import Port, Ports
 from spikeport.backends.engine.vec import LANES
 from spikeport.ir.network import StepNetwork
@@ -80,7 +81,7 @@ class Plan:
     by_step: tuple[tuple[str, str], ...]
 
 
-def plan(network: StepNetwork, shown: Collection[str] = (), state: bool = False) -> Plan:
+def plan(network: StepNetwork, shown: Collection[str] = (), state: bool = False, dtype: Any = None) -> Plan:
     """Return the plan of *network*.
 
     Parameters
@@ -91,19 +92,21 @@ def plan(network: StepNetwork, shown: Collection[str] = (), state: bool = False)
         Nodes that do not spike whose values will be recorded.
     state : bool
         Whether membranes will be recorded.
+    dtype : numpy dtype or None
+        Of the kernels' floats; None is that of the network's arithmetic.
     """
-    return _Planner(network, shown, state).plan()
+    return _Planner(network, shown, state, network.arithmetic.dtype if dtype is None else dtype).plan()
 
 
 class _Planner:
-    def __init__(self, network: StepNetwork, shown: Collection[str], state: bool) -> None:
+    def __init__(self, network: StepNetwork, shown: Collection[str], state: bool, dtype: Any) -> None:
         self.network, self.graph = network, network.graph
-        self.W, self.WI = Pool(network.arithmetic.dtype), Pool(np.int32)
+        self.W, self.WI = Pool(dtype), Pool(np.int32)
         self.ports = Ports(network, shown, state, self.W, self.WI)
         self.stages: list[Stage] = []
         self.edges: list[tuple[Port, int, int]] = []
         self.starts: list[tuple[Stage, int, int]] = []
-        self.held: dict[str, Dense | Sparse] = {}
+        self.held: dict[str, Dense | Narrow | Sparse] = {}
         self.lags: list[int] = [0]
 
     def _fuses(self, path: str) -> str | None:
@@ -124,12 +127,17 @@ class _Planner:
             or not self.ports.populations[target].is_plain
         ):
             return None
+        if self.network.models[target].truncate and not isinstance(self._hold(path), Narrow):
+            return None
         return target if self.ports.of[target].words and not self.ports.of[target].trace else None
 
-    def _hold(self, path: str) -> Dense | Sparse:
+    def _hold(self, path: str) -> Dense | Narrow | Sparse:
         """Return the packed weights of a fully connected layer."""
         if path not in self.held:
-            self.held[path] = linear(self.network.ops[path], self.W.dtype)
+            op = self.network.ops[path]
+            is_whole = self.network.arithmetic.name == "loihi" and self.ports.takes_spikes(path)
+            found = narrow(op) if is_whole and not is_sparse(op, self.W.dtype) else None
+            self.held[path] = linear(op, self.W.dtype) if found is None else found
         return self.held[path]
 
     def plan(self) -> Plan:
@@ -189,7 +197,8 @@ class _Planner:
 
     def _stream(self, port: Port) -> None:
         if not port.from_masks:
-            where = -1 if port.packing is None else self.WI.add(_inverse(port.packing))
+            order = permutation(port.packing, None, port.n)
+            where = -1 if order is None else self.WI.add(order)
             # An amplitude may be so small that a spike's value is 0.
             marked = port.several and port.amplitude < 0
             self._stage(col.EVENTS_OF_VALUES, port, port, A=int(marked), B=where)
@@ -243,8 +252,9 @@ class _Planner:
     def _neuron(self, path: str, source: Port, target: Port, delay: int) -> None:
         own = self.ports.populations[path]
         most = -1 if own.is_plain else own.most
+        flags = own.flags | (SHOWN if target.currents else 0)
         stage = self._stage(
-            col.NEURON, source, target, delay, A=self.W.add(own.parameters), B=Floats(own.start.size, True), C=own.flags,
+            col.NEURON, source, target, delay, A=self.W.add(own.parameters), B=Floats(own.start.size, True), C=flags,
             D=own.reset, E=most,
         )  # fmt: skip
         self.starts.append((stage, self.W.add(own.start), own.start.size))
@@ -267,9 +277,21 @@ class _Planner:
                     col.SPARSE, source, target, delay, A=self.W.add(held.weights), B=self.W.add(held.bias),
                     C=self.WI.add(held.first), D=self.WI.add(held.target), **counts,
                 )  # fmt: skip
+            elif isinstance(held, Narrow):
+                stage = self._narrow(held, source, target, delay, fused, counts)
             else:
                 stage = self._dense(held, source, target, delay, fused, counts)
         stage.counted = path
+
+    def _narrow(self, held: Narrow, source: Port, target: Port, delay: int, fused: str | None, counts: dict[str, int]) -> Stage:
+        fields: dict[str, Any] = {"A": self.WI.add(held.weights), "B": held.offset, "C": held.unit, "H": held.pairs, **counts}
+        if fused is None:
+            return self._stage(col.NARROW_DENSE, source, target, delay, D=0, E=0, G=-1, **fields)
+        own = self.ports.populations[fused]
+        fields |= {"D": self.W.add(own.parameters), "E": Floats(own.start.size, True), "G": own.flags}
+        stage = self._stage(col.NARROW_DENSE, source, target, delay, **fields)
+        self.starts.append((stage, self.W.add(own.start), own.start.size))
+        return stage
 
     def _dense(self, held: Dense, source: Port, target: Port, delay: int, fused: str | None, counts: dict[str, int]) -> Stage:
         fields: dict[str, Any] = {
@@ -288,12 +310,6 @@ class _Planner:
         stage = self._stage(col.DENSE_NEURON, source, target, delay, **fields)
         self.starts.append((stage, self.W.add(own.start), own.start.size))
         return stage
-
-
-def _inverse(packing: Packing) -> Any:
-    where = np.empty(packing.place.size, np.int32)
-    where[packing.place] = np.arange(packing.place.size, dtype=np.int32)
-    return where
 
 
 __all__ = ["Floats", "Plan", "Port", "Stage", "plan"]

@@ -64,11 +64,12 @@ def population(model: NeuronModel, packing: Packing | None, dtype: Any) -> Popul
             (k.DECAY_INPUT, model.decay_input), (k.PULL, model.syn_leak is not None), (k.SHIFT, model.offset is not None),
             (k.CLAMP, model.clamp_low is not None), (k.WAITS, model.refractory_steps is not None), (k.NEXT_STEP, late),
             (k.DROP_INPUT, late and model.reset_when == "next_step_drop_input"),
-            (k.CROSSING, spikes and model.reset_when == "at_crossing"),
+            (k.CROSSING, spikes and model.reset_when == "at_crossing"), (k.WHOLE, model.truncate),
+            (k.SHOWN, model.truncate and dtype != np.float32),
         )
         if on
     )  # fmt: skip
     start = np.concatenate([row(model.v_init), row(model.i_init), row(None)])
-    is_plain = flags in (0, k.AT_THRESHOLD) and reset in (k.NO_RESET, k.TO_VALUE, k.SUBTRACT)
+    is_plain = model.truncate or (flags in (0, k.AT_THRESHOLD) and reset in (k.NO_RESET, k.TO_VALUE, k.SUBTRACT))
     most = MAX_COUNT if model.max_spikes is None else model.max_spikes
     return Population(np.concatenate([columns[i] for i in range(k.PARAMETERS)]), start, flags, reset, most, is_plain)

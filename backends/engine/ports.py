@@ -14,6 +14,7 @@ from spikeport.backends.engine.connections import packing_of
 from spikeport.backends.engine.layout import Packing, Pool, blocks_of, packed, padded
 from spikeport.backends.engine.population import Population, population
 from spikeport.ir.graph import Edge
+from spikeport.ir.loihi import INPUT_NOTE
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Conv1d, Conv2d, Delay, Flatten, Input, Neuron, Output, Scale, SumPool2d, Threshold
 
@@ -38,6 +39,8 @@ class Port:
         Whether events may have other values than 1.
     trace, trace_is_values : bool
         Whether membranes are kept, and whether they are the values (integrators).
+    currents : bool
+        Whether currents are kept.
     active : bool
         Whether non-zero values are counted by neuron.
     place, channel, amplitude : int
@@ -56,6 +59,7 @@ class Port:
     amounts: bool = True
     trace: bool = False
     trace_is_values: bool = False
+    currents: bool = False
     active: bool = False
     place: int = -1
     channel: int = -1
@@ -119,6 +123,16 @@ class Ports:
         port, delay = self.where(edge.source)
         return port, delay + self.network.schedule.delays[edge]
 
+    def takes_spikes(self, path: str) -> bool:
+        """Whether all that enters *path* is 0 or 1."""
+        if len(self.graph.into(path)) != 1:
+            return False
+        port, _ = self.read(self.graph.into(path)[0])
+        if type(self.graph[port.path].op) is not Input:
+            return not port.amounts
+        note = self.graph[port.path].notes.get(INPUT_NOTE, {"least": 0, "most": 1})
+        return bool(note["least"] >= 0 and note["most"] <= 1)
+
     def _packing(self, path: str, seen: frozenset[str] = frozenset()) -> Packing | None:
         """Return the order in which the output of *path* lies: a convolution's own, or that of what comes first into it."""
         op, edges = self.graph[path].op, self.graph.into(path)
@@ -145,6 +159,7 @@ class Ports:
                 port.amounts = port.values or model.amplitude is not None
                 port.trace_is_values = integrates
                 port.trace = integrates or state
+                port.currents = state and model.truncate
                 if model.amplitude is not None:
                     port.amplitude = W.add(padded(packed(model.amplitude, port.packing)))
             elif isinstance(op, Threshold):

@@ -3,12 +3,12 @@
 import numpy as np
 from numba import njit
 
-from spikeport.backends.engine.columns import AMPLITUDE, BLOCKS, PLACE, TRACE, VALUES, WORDS, N
+from spikeport.backends.engine.columns import AMPLITUDE, BLOCKS, CURRENTS, PLACE, TRACE, VALUES, WORDS, N
 from spikeport.backends.engine.frame import INLINE
 from spikeport.backends.engine.vec import LANES, at, cttz, put, scalar
 
-# What to copy: spikes from masks (each 1); spike counts from values; values from masks; values; membranes.
-SPIKES, COUNTS, AMPLITUDES, NUMBERS, MEMBRANES = range(5)
+# What to copy: spikes from masks (each 1); spike counts from values; values from masks; values; membranes; currents.
+SPIKES, COUNTS, AMPLITUDES, NUMBERS, MEMBRANES, SYNAPTIC = range(6)
 
 
 @njit(**INLINE)
@@ -31,7 +31,8 @@ def record(port, form, behind, out, sample, step, steps, F, U, W, WI, frame):
                             value = scalar(out, at(W, port[AMPLITUDE] + j))
                         put(out, to + (np.int64(at(WI, port[PLACE] + j)) if port[PLACE] >= 0 else j), value)
                 continue
-            source = (port[TRACE] if form == MEMBRANES else port[VALUES]) + row * blocks * LANES
+            values = port[TRACE] if form == MEMBRANES else port[CURRENTS] if form == SYNAPTIC else port[VALUES]
+            source = values + row * blocks * LANES
             for j in range(port[N]):
                 value = at(F, source + j)
                 if form == COUNTS and port[AMPLITUDE] >= 0 and value != 0:

@@ -14,7 +14,7 @@ from spikeport.backends.engine import columns as col
 from spikeport.backends.engine.layout import Array, address
 from spikeport.backends.engine.plan import Plan
 from spikeport.backends.engine.ports import Port
-from spikeport.backends.engine.recording import AMPLITUDES, COUNTS, MEMBRANES, NUMBERS, SPIKES
+from spikeport.backends.engine.recording import AMPLITUDES, COUNTS, MEMBRANES, NUMBERS, SPIKES, SYNAPTIC
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Shape
 from spikeport.ir.trace import Counts, Recording, Trace
@@ -50,6 +50,8 @@ class Book:
         neurons that are updated (0: none).
     shapes : Mapping[str, tuple]
         Output shapes.
+    dtype : numpy dtype
+        Of recorded floats; the kernels' may be narrower.
     """
 
     plan: Plan
@@ -58,6 +60,7 @@ class Book:
     late: Array
     nodes: tuple[tuple[str, int, int, int], ...]
     shapes: Mapping[str, Shape]
+    dtype: Any
 
     @classmethod
     def of(cls, network: StepNetwork, plan: Plan, recording: Recording) -> Book:
@@ -67,8 +70,9 @@ class Book:
 
         def view(group: str, path: str) -> View:
             port, behind = plan.where(path)
-            if group == "v":
-                return View(group, path, port, MEMBRANES, 0, shapes[path], plan.weights.dtype)
+            if group in ("v", "i"):
+                form = MEMBRANES if group == "v" else SYNAPTIC
+                return View(group, path, port, form, 0, shapes[path], plan.weights.dtype)
             if group == "spikes":
                 late = network.models[port.path].output_delay if port.path in network.models else 0
                 return View(group, path, port, SPIKES if port.from_masks else COUNTS, late, shapes[path], np.int32)
@@ -78,6 +82,7 @@ class Book:
         watched = [p for p in dict.fromkeys((*chosen, *graph.spiking)) if p in network.models] if recording.state else []
         views = [view("spikes", p) for p in dict.fromkeys(chosen) if p in graph.spiking]
         views += [view("out", p) for p in shown] + [view("v", p) for p in watched]
+        views += [view("i", p) for p in watched if network.models[p].truncate]
         late = [network.models[p].output_delay if what == "spikes" and p in network.models else 0 for p, what in plan.by_step]
         neurons = {p: math.prod(m.shape) for p, m in network.models.items()}
         rows = {key: row for row, key in enumerate(plan.by_step)}
@@ -87,7 +92,13 @@ class Book:
         )
         table = [(0, int(v.dtype == np.int32), v.port.index, v.form, v.behind) for v in views]
         return cls(
-            plan, tuple(views), np.array(table, np.int64).reshape(-1, col.VIEW_COLUMNS), np.array(late, np.int64), nodes, shapes
+            plan,
+            tuple(views),
+            np.array(table, np.int64).reshape(-1, col.VIEW_COLUMNS),
+            np.array(late, np.int64),
+            nodes,
+            shapes,
+            network.arithmetic.dtype,
         )
 
 
@@ -132,15 +143,17 @@ class Results:
 
     def trace(self, counted: Array, active: Mapping[str, tuple[int, Port]], tallies: Mapping[str, int], **rest: Any) -> Trace:
         """Return all that was kept, given the counters of a run."""
-        groups: dict[str, dict[str, Array]] = {"spikes": {}, "out": {}, "v": {}}
+        groups: dict[str, dict[str, Array]] = {"spikes": {}, "out": {}, "v": {}, "i": {}}
         for view, array in zip(self.book.views, self.arrays, strict=True):
-            groups[view.group][view.path] = array
+            exact = array if view.group == "spikes" else array.astype(self.book.dtype, copy=False)
+            groups[view.group][view.path] = exact
         counts = MappingProxyType(WhenAsked(lambda: self._counts(counted, tallies)))
         activity = MappingProxyType(
             WhenAsked(lambda: {path: self._activity(counted, *where, self.book.shapes[path]) for path, where in active.items()})
         )
         return Trace(
-            groups["spikes"], groups["out"], groups["v"], counts, activity, self.samples, self.steps, **rest,
+            groups["spikes"], groups["out"], groups["v"], counts, activity, self.samples, self.steps, i=groups["i"],
+            **rest,
         )  # fmt: skip
 
     def _counts(self, counted: Array, tallies: Mapping[str, int]) -> dict[str, Counts]:

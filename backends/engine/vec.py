@@ -231,19 +231,6 @@ def vselect(typingctx, word, yes, no):
 
 
 @intrinsic
-def vtrunc(typingctx, value):
-    """Round every lane towards zero."""
-
-    def codegen(context, builder, signature, args):
-        vector = args[0].type
-        name = f"llvm.trunc.v{vector.count}{vector.element.intrinsic_name}"
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), name)
-        return builder.call(function, args)
-
-    return value(value), codegen
-
-
-@intrinsic
 def put_set_bits(typingctx, address, offset, first, word):
     """Write ``first + k`` for each set bit k of a 64-bit mask at `offset` and on, ascending, without a branch.
 
@@ -304,8 +291,9 @@ def _register_arithmetic(function, name):
 
     @lower_builtin(function, Vec, Vec)
     def lower(context, builder, signature, args):
-        return getattr(builder, name)(*args)
+        is_float = isinstance(signature.return_type.scalar, types.Float)
+        return getattr(builder, f"f{name}" if is_float else name)(*args)
 
 
-for _function, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+for _function, _name in ((operator.add, "add"), (operator.sub, "sub"), (operator.mul, "mul"), (operator.truediv, "div")):
     _register_arithmetic(_function, _name)

@@ -43,6 +43,7 @@ from spikeport.backends.engine.columns import (
     INPUT_COLUMNS,
     LAG,
     LEAD,
+    NARROW_DENSE,
     NEURON,
     OP,
     OUT_IS_COUNTS,
@@ -75,6 +76,7 @@ from spikeport.backends.engine.events import (
 )
 from spikeport.backends.engine.frame import INLINE, OPTIONS, one_step, share_rows
 from spikeport.backends.engine.history import carry, forget, set_out
+from spikeport.backends.engine.narrow import narrow_dense
 from spikeport.backends.engine.recording import record
 from spikeport.backends.engine.scatter import conv, pool, sparse
 from spikeport.backends.engine.vec import (
@@ -121,7 +123,7 @@ def together(sync, target, parts):
 def do(stage, ports, edges, F, I, U, L, W, WI, frame):
     """Do one stage for the rows of *frame*."""
     op = stage[OP]
-    if frame[6] > 1 and op not in (DENSE, DENSE_NEURON, NEURON, GATHER):
+    if frame[6] > 1 and op not in (DENSE, DENSE_NEURON, NARROW_DENSE, NEURON, GATHER):
         frame = share_rows(frame)
     if op == DENSE_NEURON:
         dense_neuron(stage, ports, F, I, U, L, W, WI, frame)
@@ -153,6 +155,8 @@ def do(stage, ports, edges, F, I, U, L, W, WI, frame):
         scale(stage, ports, F, W, frame)
     elif op == LAG:
         lag(stage, ports, F, WI, frame)
+    elif op == NARROW_DENSE:
+        narrow_dense(stage, ports, F, I, U, L, W, WI, frame)
 
 
 @njit(**INLINE)

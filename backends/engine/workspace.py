@@ -96,6 +96,8 @@ class Workspace:
             row[col.VALUES] = rooms["F"].take(rows * width)
         if port.trace:
             row[col.TRACE] = row[col.VALUES] if port.trace_is_values else rooms["F"].take(rows * width)
+        if port.currents:
+            row[col.CURRENTS] = rooms["F"].take(rows * width)
         if port.stream:
             row[col.IDX] = rooms["I"].take(rows * cap)
             row[col.COUNT] = rooms["I"].take(rows)
