@@ -66,8 +66,8 @@ def count_down(word, awake, params, state, width, column):
 def cut(params, value, factor):
     """Multiply whole numbers, at most 2^24, by a factor of k/4096, at most 1, and cut towards zero: exact in single precision.
 
-    ``value = 4096*h + l``, all three of one sign and l below 4096 in size. Then ``h*k`` is whole and at most 2^24; ``l*k`` is below
-    2^24, so ``l*k/4096`` is exact; and since ``h*k`` is whole, cutting that alone cuts the sum of both.
+    ``value = 4096*h + l``, all three of one sign and l below 4096 in size. Then ``h*k`` is whole and at most 2^24; ``l*k`` is
+    below 2^24, so ``l*k/4096`` is exact; and since ``h*k`` is whole, cutting that alone cuts the sum of both.
     """
     unit = vfull(scalar(params, 4096), LANES)
     high = vtrunc(value * vfull(scalar(params, 1 / 4096), LANES))

@@ -7,7 +7,7 @@ A *port* is what leaves a node, in the forms that its readers want: masks of spi
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,32 +15,13 @@ import numpy as np
 from spikeport.backends.engine import columns as col
 from spikeport.backends.engine.connections import Dense, Narrow, Sparse, convolution, fan, is_sparse, linear, narrow, windows
 from spikeport.backends.engine.dense import TOGETHER
-from spikeport.backends.engine.layout import Packing, Pool, packed, padded, permutation
+from spikeport.backends.engine.layout import Pool, packed, padded, permutation
 from spikeport.backends.engine.neurons import SHOWN
 from spikeport.backends.engine.ports import Port, Ports
+from spikeport.backends.engine.stage import Floats, Stage
 from spikeport.backends.engine.vec import LANES
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Affine, Conv1d, Conv2d, Delay, Flatten, Input, Linear, Neuron, Output, Scale, SumPool2d, Threshold
-
-
-@dataclass(frozen=True, slots=True)
-class Floats:
-    """Floats that a stage needs in the workspace, once or for each sample."""
-
-    count: int
-    each_sample: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Stage:
-    """A piece of work; ``fields`` are columns of the stage table."""
-
-    op: int
-    source: Port
-    target: Port
-    delay: int = 0
-    counted: str | None = None
-    fields: dict[int, int | Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,40 @@
+"""One worker with the real Lava for a whole session; where there is none the tests fail under `make test`, else skip."""
+
+import os
+
+import pytest
+
+from spikeport.backends.lava.environment import REMEDY, find_environment
+from spikeport.backends.lava.line import Line
+
+
+@pytest.fixture(scope="session")
+def environment():
+    """The worker's environment."""
+    place, why = find_environment()
+    if place is None:
+        if os.environ.get("SPIKEPORT_REQUIRE_LAVA"):
+            pytest.fail(f"{why}: {REMEDY}")
+        pytest.skip(f"needs Lava; {why}: {REMEDY}")
+    return place
+
+
+class Worker:
+    """A line that is made anew when a test has ended it."""
+
+    def __init__(self, place):
+        self.place, self.line = place, None
+
+    def get(self):
+        if self.line is None or self.line.process.poll() is not None:
+            self.line = Line(self.place)
+        return self.line
+
+
+@pytest.fixture(scope="session")
+def worker(environment):
+    """A worker that several executables take turns in."""
+    found = Worker(environment)
+    yield found
+    if found.line is not None:
+        found.line.close()
