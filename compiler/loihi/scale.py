@@ -190,7 +190,9 @@ def candidates(path: str, dyn: Dynamics, incoming: Sequence[Incoming], most: Bou
         )
         return
     low, high, _ = mantissa_range(weight)
-    full = float(max(high, -low)) * SHIFT / peak  # the scale at which the largest weight takes the whole mantissa
+    # The scale at which the largest weights of both signs just fit the mantissa.
+    ends = [(high, float(weight.max())), (-low, -float(weight.min()))]
+    full = min(end * SHIFT / size for end, size in ends if size > 0)
     octave = int(np.clip(np.floor(np.log2(most.scale / full)), 0, MAX_EXPONENT))
     if most.scale * peak / SHIFT < FEWEST:
         raise UnsupportedError(
