@@ -128,7 +128,9 @@ def untouched(backend: Backend, target: str | None) -> Iterator[str]:
 def recording(backend: Backend, target: str | None) -> Iterator[str]:
     """Record nothing, all that spikes, single nodes of any kind, with and without membranes: what was asked and no more."""
     case = sample_case()
-    network = build_network(case.graph, case.profile, backend.arithmetics[0])
+    program = case.program(backend.arithmetics[0], target)
+    network = build_network(program.graph, program.profile, program.arithmetic)
+    allowed = TOLERANCES[backend.fidelity_for(program.arithmetic)]
     options = (
         None, Recording((), False), Recording(None, False), Recording(None, True), Recording((), True),
         Recording(("readout",), True), Recording(("hidden.fc", "input"), False), Recording(("output", "hidden"), False),
@@ -136,9 +138,7 @@ def recording(backend: Backend, target: str | None) -> Iterator[str]:
     with _emit(backend, case, target) as executable:
         for option in options:
             expected = reference_trace(network, case, option or Recording())
-            text = first_difference(
-                expected, executable.run(case.inputs, option), TOLERANCES[backend.fidelity], network.schedule.order
-            )
+            text = first_difference(expected, executable.run(case.inputs, option), allowed, network.schedule.order)
             if text:
                 yield f"{option}: {text}"
 

@@ -102,7 +102,7 @@ def _boundaries() -> Iterator[Case]:
             yield every_kind(name, text, samples=samples, steps=steps, rate=0.6).case(quiet=steps == 1)
         late = f"{BASE},boundary={boundary},output_delay=1"
         draft = Draft(f"boundary/{boundary}, values under way", late, (3,), samples=4, steps=6)
-        held = Extras(refractory_steps=np.array([0, 4, 9, 2]), v_init=np.full(4, 0.05))
+        held = Extras(refractory_steps=np.array([0, 4, 9, 2]), v_init=np.full(4, 0.05), held_init=np.array([0, 0, 3, 7]))
         draft.layer("held", "input", 4, extras=held, drive=0.4)
         draft.neuron("late", draft.add("delay", Delay(np.array([0, 2, 5, 8]) * 1e-4), "held"), drive=0.3)
         draft.connect("held", "late", 7)
@@ -141,7 +141,10 @@ def _extras() -> Iterator[Case]:
         "amplitudes": {"spike_amplitude": np.array([0.5, 2.0, -1.0, 1.0, 0.1, 1.5])},
         "initial state": {"v_init": rng.normal(0, 1, 6), "i_init": rng.normal(0, 1, 6)},
         "initial state beyond the threshold": {"v_init": np.full(6, 50.0)},
+        "held at the start": {"held_init": np.array([0, 1, 2, 3, 7, 25])},
+        "held at the start, one for all": {"held_init": np.array(4), "v_init": np.full(6, 50.0)},
         "all at once": {
+            "held_init": np.array([3, 0, 1, 0, 5, 2]),
             "refractory_steps": np.array([0, 1, 2, 0, 3, 1]), "spike_amplitude": rng.uniform(0.5, 1.5, 6),
             "v_init": rng.normal(0, 0.5, 6),
         },

@@ -1,5 +1,7 @@
 """Every backend that is installed passes the shipped conformance kit, in each of its arithmetics."""
 
+import os
+
 import pytest
 
 from spikeport.backends.registry import backend_names, get_backend
@@ -26,6 +28,8 @@ RUNNERS = {name: backend for name in OTHERS if (backend := loaded(name)) is not 
 def ready(name):
     """Return the backend called *name*; skip where it says itself that it cannot run here."""
     here = RUNNERS[name].available()
+    if not here.ok and name == "lava" and os.environ.get("SPIKEPORT_REQUIRE_LAVA"):
+        pytest.fail(f"{here.why}: {here.remedy}")
     if not here.ok and name not in ALWAYS:
         pytest.skip(f"{name}: {here.why} ({here.remedy})")
     return RUNNERS[name]
@@ -37,8 +41,8 @@ def test_our_own_backends_can_be_imported_and_run(name):
     assert here.ok, f"{here.why} ({here.remedy})"
 
 
-#: These make objects and code for every case: the fast tests take one case in so many, `make test-all` all of them.
-TAKES_LONG = {"brian2": 20}
+#: These make objects and code, or a process, for every case: the fast tests take one case in so many, `make test-all` all.
+TAKES_LONG = {"brian2": 20, "lava": 12}
 
 
 def pairs():
