@@ -128,7 +128,7 @@ def _of_neuron(op: Neuron, profile: Profile, in_loop: bool) -> Iterator[str]:
     if any(a.size > 1 and np.any(a != a.flat[0]) for a in op.arrays().values()):
         yield "per_neuron_parameters"
     extras = op.extras
-    if any(a is not None and np.any(a) for a in (extras.v_init, extras.i_init)):
+    if any(a is not None and np.any(a) for a in (extras.v_init, extras.i_init, extras.held_init)):
         yield "initial_state"
     if extras.refractory_steps is not None and np.any(extras.refractory_steps):
         yield "refractory"

@@ -61,6 +61,8 @@ class NeuronModel:
     truncate : bool
         Whether decays are cut towards zero, the current wraps and the membrane is clipped at 24 bits, as on Loihi: see
         ``ir.loihi``. All values then are whole numbers.
+    held_init : array of int64 or None
+        Steps at the start of a sample in which the membrane is held; ``refractory_steps`` is an array then, of 0 maybe.
     """
 
     shape: Shape
@@ -86,6 +88,7 @@ class NeuronModel:
     refractory_steps: Array | None
     amplitude: Array | None
     truncate: bool = False
+    held_init: Array | None = None
 
     def cast(self, dtype: Any) -> NeuronModel:
         """Return the model with its floating-point arrays in *dtype*."""
@@ -173,7 +176,9 @@ def discretise(op: Neuron, profile: Profile, shape: Shape, *, recurrent: bool = 
     def full(value: Any) -> Any:
         return None if value is None else np.ascontiguousarray(np.broadcast_to(np.asarray(value, np.float64), shape))
 
-    steps = extras.refractory_steps
+    steps, held = extras.refractory_steps, extras.held_init
+    if steps is None and held is not None:
+        steps = np.zeros((), np.int64)
     return NeuronModel(
         shape=shape, beta=full(beta), mem_gain=full(gain), leak=full(leak), alpha=full(alpha), syn_gain=full(syn_gain),
         syn_leak=full(syn_leak), offset=full(parameters.get("offset")), threshold=full(threshold), v_reset=full(v_reset),
@@ -185,6 +190,7 @@ def discretise(op: Neuron, profile: Profile, shape: Shape, *, recurrent: bool = 
         i_init=full(0.0 if extras.i_init is None else extras.i_init),
         refractory_steps=None if steps is None else np.ascontiguousarray(np.broadcast_to(steps, shape)),
         amplitude=full(extras.spike_amplitude),
+        held_init=None if held is None else np.ascontiguousarray(np.broadcast_to(held, shape)),
     )  # fmt: skip
 
 
@@ -203,7 +209,7 @@ class State:
         return cls(
             np.broadcast_to(model.v_init, full).astype(dtype),
             np.broadcast_to(model.i_init, full).astype(dtype),
-            np.zeros(full, np.int64),
+            np.broadcast_to(0 if model.held_init is None else model.held_init, full).astype(np.int64),
         )
 
 
@@ -242,6 +248,7 @@ def step(model: NeuronModel, state: State, x: Array) -> Array:
     if model.refractory_steps is not None:
         v = np.where(held, state.v, v)
     if model.threshold is None:
+        state.held = np.maximum(state.held - 1, 0)
         state.v = v if model.clamp_low is None else np.maximum(v, model.clamp_low)
         return np.zeros(v.shape, np.int64)
     spikes = _count(model, v)

@@ -110,7 +110,7 @@ def _parameters(node: Node) -> list[str]:
 
 def _extras(extras: Extras) -> list[str]:
     texts = []
-    for name in ("v_init", "i_init", "refractory_steps", "spike_amplitude"):
+    for name in ("v_init", "i_init", "refractory_steps", "held_init", "spike_amplitude"):
         value = getattr(extras, name)
         if value is not None:
             texts.append(f"{name}={_range(value)}")

@@ -28,6 +28,7 @@ _LEGEND = {
     "I_syn": "synaptic current", "offset": "constant current", "held": "steps that the membrane is still held",
     "hold_steps": "refractory steps", "amplitude": "value of a spike", "v_min": "lower bound of the membrane",
     "v_init": "membrane before the first step", "I_syn_init": "current before the first step", "lag": "steps of delay",
+    "held_init": "steps of a sample before the membrane moves",
     "scale": "factor", "k": "kernel, then biases",
 }  # fmt: skip
 #: Names that the script itself uses.

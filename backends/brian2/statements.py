@@ -81,9 +81,11 @@ def neuron(model: NeuronModel, text: Text, current: str) -> None:
         elif model.reset_when == "next_step_drop_input":
             text.say(f"u = if_else(again, {rest}, u)")
     if model.refractory_steps is not None:
-        text.keep("held", np.zeros(model.shape))
+        text.keep("held", np.zeros(model.shape) if model.held_init is None else model.held_init)
         text.say("u = if_else(held > 0, v, u)")
     if model.threshold is None:
+        if model.held_init is not None:
+            text.say("held = if_else(held > 1, held - 1, 0)")
         _settle(model, text)
         text.say("y = v")
         return

@@ -17,7 +17,7 @@ PARAMETERS = 11
 # Rows of `state` of one sample, each of `width` values.
 V, CURRENT, WAIT = range(3)
 STATES = 3
-# Bits of `flags`.
+# Bits of `flags`; beside WHOLE only SYNAPSE, WAITS and SHOWN count.
 AT_THRESHOLD, SYNAPSE, OLD_CURRENT, DECAY_INPUT, PULL, SHIFT, CLAMP, WAITS, NEXT_STEP, DROP_INPUT, CROSSING, WHOLE, SHOWN = (
     1 << k for k in range(13)
 )
@@ -80,6 +80,7 @@ def whole_block(total, params, state, width, column, flags):
     """Step 64 neurons in arithmetic loihi (`NeuronModel.truncate`); *total* is whole and at most 2^17 in single precision.
 
     Currents then are at most 2^24. Membranes are 2^24 at least where they leave the whole numbers, and are clipped anyway.
+    SHOWN: currents are recorded, or may wrap without a synapse too, in doubles that hold larger sums.
     """
     zero = vfull(scalar(params, 0), LANES)
     up = vfull(scalar(params, 64), LANES)

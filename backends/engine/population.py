@@ -69,7 +69,7 @@ def population(model: NeuronModel, packing: Packing | None, dtype: Any) -> Popul
         )
         if on
     )  # fmt: skip
-    start = np.concatenate([row(model.v_init), row(model.i_init), row(None)])
+    start = np.concatenate([row(model.v_init), row(model.i_init), row(model.held_init)])
     is_plain = model.truncate or (flags in (0, k.AT_THRESHOLD) and reset in (k.NO_RESET, k.TO_VALUE, k.SUBTRACT))
     most = MAX_COUNT if model.max_spikes is None else model.max_spikes
     return Population(np.concatenate([columns[i] for i in range(k.PARAMETERS)]), start, flags, reset, most, is_plain)

@@ -208,10 +208,7 @@ def show(like, views, number, ports, sample, step, steps, F, U, W, WI, frame):
 
 
 def _fingerprint() -> int:
-    """Return a number that changes with any source file of the engine.
-
-    numba's cache looks at the file of the compiled function alone; what it calls lies in other files.
-    """
+    """Return a number that changes with any file of the engine: numba's cache looks at the compiled function's alone."""
     sha = hashlib.sha256()
     for file in sorted(Path(__file__).parent.glob("*.py")):
         sha.update(file.read_bytes())

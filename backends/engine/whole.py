@@ -18,9 +18,9 @@ from spikeport.ir.loihi import INPUT_NOTE, SHIFT
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Affine, Delay, Input, Linear, Op
 
-#: Largest magnitude of a value, and of a sum that enters neurons: six bits up that is half of their range, and together
-#: with what is left of a current from the step before still a whole number of single precision.
-MOST, MOST_ENTERING = 2.0**24, HALF_RANGE / SHIFT
+#: Largest magnitude of a value, and of a sum that enters neurons: six bits up that is less than half of their range, so it
+#: does not wrap, and with what is left of a current from the step before it is still a whole number of single precision.
+MOST, MOST_ENTERING = 2.0**24, HALF_RANGE / SHIFT - 1
 
 Bounds = tuple[Array, Array]
 

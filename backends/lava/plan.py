@@ -168,8 +168,11 @@ class _Draft:
         model = self.network.models[path]
         found = _fixed(model) if self.is_fixed else _floating(model)
         kind = "LIF"
-        if model.refractory_steps is not None and model.refractory_steps.any():
+        held = model.held_init if model.held_init is not None and model.held_init.any() else None
+        if model.refractory_steps is not None and (held is not None or model.refractory_steps.any()):
             kind, found["refractory_period"] = "LIFRefractory", model.refractory_steps
+        if held is not None:
+            found["held_init"] = held
         self._add(kind, path, {"shape": list(flat)}, {name: _one(value, place) for name, value in found.items()})
 
     def _add(self, kind: str, name: str, args: dict[str, Any], more: Mapping[str, Any]) -> None:

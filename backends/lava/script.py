@@ -143,6 +143,9 @@ def _build(plan: Plan) -> str:
         if "refractory_period" in {*process.args, *process.arrays}:
             value = _value(process, "refractory_period")
             lines.append(f'    {names[index]}.proc_params.overwrite("refractory_period", {value})')
+        if "held_init" in {*process.args, *process.arrays}:
+            value = f"np.broadcast_to({_value(process, 'held_init')}, {shapes[index]!r})"
+            lines.append(f"    {names[index]}.refractory_period_end.init = {value}")
         for source, target in plan.wires:
             # A process of synapses stands between populations that all stand before it.
             if index == target and shapes[target] is None:
@@ -183,7 +186,7 @@ def _call(process: Process) -> str:
     if process.kind == "Source":
         return f"RingBuffer(data=data[{process.name!r}])"
     words = [f"name={process.name!r}"]
-    names = [name for name in (*process.args, *process.arrays) if name != "refractory_period"]
+    names = [name for name in (*process.args, *process.arrays) if name not in ("refractory_period", "held_init")]
     words += [f"{name}={_value(process, name)}" for name in names]
     return f"{process.kind}({', '.join(words)})"
 

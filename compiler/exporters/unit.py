@@ -59,7 +59,8 @@ class Unit:
     def __post_init__(self) -> None:
         model = self.model
         for what, value, rest in (
-            ("refractory steps", model.refractory_steps, 0), ("an initial current", model.i_init, 0),
+            ("refractory steps", model.refractory_steps, 0), ("a held start", model.held_init, 0),
+            ("an initial current", model.i_init, 0),
             ("a spike amplitude", model.amplitude, 1), ("a bias at the membrane", model.offset, 0),
             ("a leak of the synaptic current", model.syn_leak, 0), ("an output delay", np.asarray(model.output_delay), 0),
         ):  # fmt: skip

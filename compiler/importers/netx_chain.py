@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -81,8 +82,10 @@ class Chain:
 
     def _population(self, path: str, op: Neuron) -> None:
         self.starts += 1
-        # lava-dl starts (and resets) each layer when its first input can reach it: a bias acts from then on.
-        self.nodes.append(Node(path, op, {"starts": self.starts}))
+        if np.any(op.arrays()["v_leak"]):
+            # lava-dl starts (and resets) each layer when its first input can reach it: a bias acts from then on.
+            op = dataclasses.replace(op, extras=dataclasses.replace(op.extras, held_init=np.array(self.starts)))
+        self.nodes.append(Node(path, op))
         self.tip, self.shape = path, op.shape
 
     def _add(self, path: str, op: Op) -> None:

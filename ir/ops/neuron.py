@@ -65,6 +65,9 @@ class Extras:
         Steps after a spike in which the membrane is held; None is 0.
     spike_amplitude : array or None
         Value of a spike; None is 1.
+    held_init : array of int or None
+        Steps at the start of a sample in which the membrane is held as after a spike: a population that starts when its
+        first input can arrive; None is 0.
     """
 
     discrete: Discrete | None = None
@@ -72,13 +75,15 @@ class Extras:
     i_init: Array | None = None
     refractory_steps: Array | None = None
     spike_amplitude: Array | None = None
+    held_init: Array | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in (("v_init", np.float64), ("i_init", np.float64), ("spike_amplitude", np.float64)):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else frozen_array(value, dtype))
-        if self.refractory_steps is not None:
-            object.__setattr__(self, "refractory_steps", frozen_array(self.refractory_steps, np.int64))
+        for name in ("refractory_steps", "held_init"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, frozen_array(getattr(self, name), np.int64))
 
     def is_empty(self) -> bool:
         """Whether plain NIR says all there is to say."""

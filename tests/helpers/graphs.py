@@ -98,6 +98,8 @@ def _extras(draw, s, kind, shape):
         given["i_init"] = rng.normal(0, 0.3, size)
     if kind in SPIKING and draw(st.booleans()):
         given["refractory_steps"] = rng.integers(0, 4, size)
+    if draw(st.integers(0, 3)) == 0:
+        given["held_init"] = rng.integers(0, 4, size)
     if kind in SPIKING and draw(st.booleans()):
         given["spike_amplitude"] = rng.uniform(0.5, 1.5, size)
     return given

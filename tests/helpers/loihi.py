@@ -157,6 +157,8 @@ def _membrane(draw, s, each, features, drive, spiking):
         usual = draw(st.integers(0, 7)) > 0
         most = min(MAX_BIAS, int(drive * SHIFT / 4) >> exponent) if usual else MAX_BIAS
         found["bias"] = rng.integers(-most if draw(st.booleans()) else 0, most + 1, each) << exponent
+    if "initial" in features and draw(st.integers(0, 3)) == 0:
+        found["held_init"] = rng.integers(0, 4, each)
     if "initial" in features and draw(st.booleans()):
         most = draw(st.sampled_from((min(int(drive * SHIFT) + 2, LIMIT), LIMIT)))
         found["v_init"] = rng.integers(1 - most, most, each).astype(np.float64)

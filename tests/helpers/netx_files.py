@@ -49,20 +49,24 @@ def conv(shape, weight, neuron=CUBA, stride=(1, 1), padding=(0, 0), dilation=(1,
 
 
 class Lif:
-    """Lava's LIF in fixed point; *shape* is Lava's."""
+    """Lava's LIFReset in fixed point, reset in the step *start* as netx resets each layer; *shape* is Lava's."""
 
-    def __init__(self, shape, neuron, bias=0):
+    def __init__(self, shape, neuron, bias=0, start=0):
+        self.left = start
         self.u, self.v = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         self.du, self.dv = np.asarray(neuron["iDecay"]) - 1, np.asarray(neuron["vDecay"])
         self.threshold, self.bias = np.asarray(neuron["vThMant"]) << 6, np.asarray(bias, np.int64) << 6
 
     def step(self, a, bias=None):
+        if self.left == 0:  # what came before does not count
+            self.u[:], self.v[:] = 0, 0
+        self.left -= 1
         self.u = np.sign(self.u) * (np.abs(self.u) * (4096 - (self.du + 1)) >> 12) + (a << 6)
         drive = self.bias if bias is None else np.asarray(bias, np.int64) << 6
         self.v = np.sign(self.v) * (np.abs(self.v) * (4096 - self.dv) >> 12) + self.u + drive
         spikes = self.v > self.threshold
         self.v[spikes] = 0
-        return spikes.astype(np.int64)
+        return spikes.astype(np.int64) * (self.left < 0)
 
 
 def lava_conv(x, layer):
@@ -92,6 +96,7 @@ def run_lava(layers, inputs):
     signal = np.moveaxis(inputs, 1, -1).swapaxes(1, 2) if inputs.ndim == 4 else inputs  # (steps, x, y, c)
     signal = signal.astype(np.int64)
     found = []
+    start = 0
     for layer in layers:
         if layer["type"] == "flatten":
             signal = signal.transpose(0, 3, 2, 1).reshape(steps, -1)
@@ -99,13 +104,14 @@ def run_lava(layers, inputs):
         if "neuron" not in layer:
             continue
         bias = np.asarray(layer.get("bias", 0)).astype(np.int64)
+        start += 1
         if layer["type"] == "input":
             lif = Lif(signal.shape[1:], layer["neuron"])
             late = np.concatenate([np.zeros_like(signal[:1]), signal[:-1]])
             signal = np.array([lif.step(np.zeros(signal.shape[1:], np.int64), bias=b) for b in late])
         else:
             shape = tuple(layer["shape"][::-1])
-            lif = Lif(shape, layer["neuron"], bias)
+            lif = Lif(shape, layer["neuron"], bias, start)
             signal = _through(layer, lif, signal, shape)
         found.append(signal.transpose(0, 3, 2, 1) if signal.ndim == 4 else signal)
     return found

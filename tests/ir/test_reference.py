@@ -162,6 +162,28 @@ def test_initial_state_and_recorded_membranes():
     assert set(trace.arrays()) == {"spikes/0", "out/output", "v/0"}
 
 
+def test_a_population_that_is_held_at_the_start_of_each_sample():
+    def recorded(**extras):
+        graph = chain(lif(2, threshold=0.15, extras=Extras(v_init=np.full(2, 0.1), **extras)), shape=(2,))
+        trace = run(graph, np.ones((2, 6, 2)), recording=Recording(("0",), state=True))
+        return trace.v["0"], trace.spikes["0"]
+
+    (v, spikes), (free_v, free_spikes) = recorded(held_init=np.array([0, 2])), recorded()
+    assert free_spikes.any()
+    assert np.array_equal(v[..., 0], free_v[..., 0])
+    assert np.array_equal(v[:, :2, 1], np.full((2, 2), 0.1))
+    assert np.array_equal(v[:, 2:, 1], free_v[:, :4, 1])
+    assert not spikes[:, :2, 1].any()
+    assert np.array_equal(spikes[:, 2:, 1], free_spikes[:, :4, 1])
+
+
+def test_an_integrator_that_is_held_at_the_start():
+    op = LI(np.array([1e-3]), np.ones(1), np.zeros(1), extras=Extras(held_init=np.array(3)))
+    trace = run(chain(op, shape=(1,)), steps(1, 1, 1, 1, 1))
+    assert trace.out["output"].ravel()[:3].tolist() == [0.0, 0.0, 0.0]
+    assert (trace.out["output"].ravel()[3:] > 0).all()
+
+
 def test_threshold_nodes_spike_without_memory():
     graph = chain(Threshold(np.array([0.5])), shape=(1,))
     assert run(graph, steps(1, 0, 0.6), recording=Recording(None)).spikes["0"].ravel().tolist() == [1, 0, 1]

@@ -169,11 +169,15 @@ class LifFloat(WatchedNeuron, PyLifModelFloat):
 
 
 class Holding(WatchedNeuron):
-    """A neuron with a refractory period: the step in which it ends starts anew with the sample."""
+    """A neuron with a refractory period: the step in which it ends starts anew with the sample, held as it was built."""
+
+    held = None
 
     def begin(self):
         super().begin()
-        self.refractory_period_end[:] = 0
+        if self.held is None:
+            self.held = self.refractory_period_end.copy()
+        self.refractory_period_end[:] = self.time_step - 1 + self.held
 
 
 class LifRefractoryFloat(Holding, PyLifRefractoryModelFloat):

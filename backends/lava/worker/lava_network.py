@@ -63,7 +63,10 @@ class Network:
                 given[name] = tuple(given[name])
         # Lava's LIFRefractory takes one period; the models here take one for each neuron as well.
         period = given.pop("refractory_period", None)
+        held = given.pop("held_init", None)
         process = KINDS[entry["kind"]][0](name=entry["name"], **given)
+        if held is not None:
+            process.refractory_period_end.init = np.broadcast_to(held, process.proc_params["shape"])
         if period is not None:
             process.proc_params.overwrite("refractory_period", period)
         return process

@@ -43,7 +43,9 @@ def test_every_parameter_stands_where_the_kernels_read_it(drawn):
             start = own.start.reshape(k.STATES, -1)
             assert np.array_equal(start[k.V, :n], packed(model.v_init, packing).astype(np.float32))
             assert np.array_equal(start[k.CURRENT, :n], packed(model.i_init, packing).astype(np.float32))
-            assert not start[k.WAIT].any()
+            held = np.zeros(model.shape) if model.held_init is None else model.held_init
+            assert np.array_equal(start[k.WAIT, :n], packed(held, packing).astype(np.float32))
+            assert not start[k.WAIT, n:].any()
 
 
 def test_a_feature_map_lies_channels_innermost():

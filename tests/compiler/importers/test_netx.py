@@ -1,21 +1,17 @@
 """lava-dl's ``.net`` files: the recordings bit for bit, and every option of the format against Lava's own steps in numpy."""
 
-import dataclasses
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from netx_files import CUBA, LOIHI, conv, dense, run_lava, write_net
 
 from spikeport.compiler.importers.netx import load_netx
-from spikeport.compiler.loihi.start import back
-from spikeport.ir import Edge, Graph, Node
 from spikeport.ir.network import build_network
 from spikeport.ir.nir_io import from_nir, to_nir
-from spikeport.ir.ops import LIF, CubaLIF, Input, Output
+from spikeport.ir.ops import LIF, CubaLIF
 from spikeport.ir.reference import run_reference
 from spikeport.ir.trace import Recording
 from spikeport.ir.verify import findings
+from spikeport.runtime.api import run as api_run
 from spikeport.runtime.cli.main import run_command
 from spikeport.runtime.model import load
 
@@ -66,70 +62,31 @@ def test_oxford_gives_its_recording(anchors):
     assert np.count_nonzero(recorded["output"] != got.T) == 0
 
 
-def test_the_input_layer_of_tinynet_gives_its_recording(anchors):
-    graph, found = load_netx(anchors / "netx" / "tiny.net")
-    recorded = np.load(anchors / "netx" / "tinynet_recorded.npz")
-    assert [d.code for d in found] == ["E061"]
-    image = np.broadcast_to(recorded["input_bias"].transpose(2, 1, 0), (16, 3, 16, 16))
-    assert np.count_nonzero(spikes(graph, image)[0] != tinynet(recorded, "input")) == 0
-
-
 def tinynet(recorded, name):
     return recorded[name][0].transpose(3, 0, 1, 2)
 
 
-def from_rest(graph, layer):
-    """Return the layer alone behind an Input, at rest after the one step that its synapses take.
-
-    lava-dl counts a sample from the step at which a layer's first input can arrive; the bias of a graph acts from step 0, so
-    the membrane starts where one step of decay and bias leads to 0.
-    """
-    lif = graph[f"layer.{layer}.neuron"].op
-    weighted = graph[f"layer.{layer}.weight"]
-    beta, bias = (np.asarray(a, np.int64) for a in (lif.extras.discrete.beta * 4096, lif.v_leak))
-    nothing = np.zeros(lif.shape, np.int64)
-    _, start, exact = back(nothing, nothing, nothing, beta, bias, lif.v_threshold.astype(np.int64), 1)
-    assert exact
-    lif = dataclasses.replace(lif, extras=dataclasses.replace(lif.extras, v_init=start))
-    source = graph[f"layer.{layer - 1}.neuron"].op.shape
-    nodes = [Node("input", Input(source)), weighted, Node(f"layer.{layer}.neuron", lif), Node("output", Output(lif.shape))]
-    names = [n.path for n in nodes]
-    edges = [Edge(a, b, int(i == 1)) for i, (a, b) in enumerate(pairwise(names))]
-    return Graph(nodes, edges, graph.notes, graph.profile)
-
-
-@pytest.mark.parametrize(("layer", "before", "after"), [(1, "input", "layer1"), (2, "layer1", "output")])
-def test_the_convolutions_of_tinynet_give_their_recordings(anchors, layer, before, after):
-    graph, _ = load_netx(anchors / "netx" / "tiny.net")
+@pytest.mark.parametrize("backend", ["reference", "engine"])
+def test_tinynet_gives_its_recording(anchors, backend):
     recorded = np.load(anchors / "netx" / "tinynet_recorded.npz")
-    # The recording of a layer begins with an empty step, and has no delay between layers: its step t reads step t.
-    got = trace(from_rest(graph, layer), tinynet(recorded, before)[1:])
-    assert np.count_nonzero(got.spikes[f"layer.{layer}.neuron"][0] != tinynet(recorded, after)[:-1]) == 0
-    if layer == 1:
-        assert np.count_nonzero(got.i["layer.1.neuron"][0] != 64 * tinynet(recorded, "current")[:-1]) == 0
-        kernel = graph["layer.1.weight"].op.weight
-        assert np.array_equal(kernel[:, :, ::-1, ::-1].transpose(0, 3, 2, 1), recorded["layer1_kernel"])
-        assert np.array_equal(graph["layer.1.neuron"].op.v_leak[:, 0, 0], 64 * recorded["layer1_bias"])
+    # What the recording's image makes of the input layer's weight and bias, in two samples of 20 steps.
+    image = np.broadcast_to(recorded["input_bias"].transpose(2, 1, 0), (2, 20, 3, 16, 16))
+    got = api_run(anchors / "netx" / "tiny.net", image, backend, record="all", record_state=True)
+    for sample in (0, 1):
+        for layer, name in enumerate(("input", "layer1", "output")):
+            # The recording has no step between layers: layer k comes k steps later here, as on Loihi.
+            bits = got.spikes[f"layer.{layer}.neuron"][sample][layer : layer + 16]
+            assert np.count_nonzero(bits != tinynet(recorded, name)) == 0
+        assert np.count_nonzero(got.trace.i["layer.1.neuron"][sample][1:17] != 64 * tinynet(recorded, "current")) == 0
 
 
-def test_tinynet_gives_its_recording_when_each_layer_starts_with_its_first_input(anchors):
-    """The whole chain, its layers started as their notes say, in numpy from nothing but the imported graph."""
-    graph, _ = load_netx(anchors / "netx" / "tiny.net")
+def test_the_parameters_of_tinynet_are_those_recorded(anchors):
+    graph, found = load_netx(anchors / "netx" / "tiny.net")
     recorded = np.load(anchors / "netx" / "tinynet_recorded.npz")
-    image = recorded["input_bias"].transpose(2, 1, 0).astype(np.int64)
-    steps, sent = 19, {}
-    for layer in range(3):
-        node = graph[f"layer.{layer}.neuron"]
-        lif, v = node.op, np.zeros(node.op.shape)
-        sent[layer] = np.zeros((steps, *lif.shape))
-        for t in range(node.notes["starts"], steps):
-            before = sent[layer - 1][t - 1][None] if layer else image
-            x = graph[f"layer.{layer}.weight"].op.apply(before)[0] if layer else before
-            v = np.trunc(lif.extras.discrete.beta * v) + 64 * x + lif.v_leak
-            sent[layer][t] = v > lif.v_threshold
-            v[sent[layer][t] > 0] = 0
-    for layer, name in enumerate(("input", "layer1", "output")):
-        assert np.count_nonzero(sent[layer][layer : layer + 16] != tinynet(recorded, name)) == 0
+    assert [d.code for d in found] == ["E061"]
+    kernel = graph["layer.1.weight"].op.weight
+    assert np.array_equal(kernel[:, :, ::-1, ::-1].transpose(0, 3, 2, 1), recorded["layer1_kernel"])
+    assert np.array_equal(graph["layer.1.neuron"].op.v_leak[:, 0, 0], 64 * recorded["layer1_bias"])
 
 
 # --------------------------------------------------------------------------------------------------- options of the format
@@ -195,7 +152,8 @@ def test_an_input_layer_is_driven_as_a_bias_one_step_late(tmp_path, neuron):
     found = load_netx(tmp_path / "a.net")[1]
     assert "36*x - 7" in str(found[0])
     assert graph["input"].notes["loihi_input"] == {"scale": 1.0, "least": -4096, "most": 4095}
-    assert [graph[f"layer.{n}.neuron"].notes["starts"] for n in (0, 1)] == [1, 2]
+    assert graph["layer.0.neuron"].op.extras.held_init is None
+    assert graph["layer.1.neuron"].op.extras.held_init == 2
 
 
 def test_an_input_layer_in_a_row(tmp_path):
