@@ -24,6 +24,7 @@ from spikeport.backends.engine.columns import (
     D,
     E,
     G,
+    M,
     N,
 )
 from spikeport.backends.engine.dense import my_blocks, tally
@@ -45,7 +46,7 @@ def scaled(total, count, stage, F):
 @njit(**INLINE)
 def pair_of_bytes(stage, port, I, F, WI, b, row):
     """Return the finished sums of the blocks `b` and `b + 1`, whose weights lie side by side."""
-    source = row - stage[DELAY]
+    source = row - stage[DELAY] - stage[M]
     start = port[IDX] + source * port[CAP]
     count = np.int64(at(I, port[COUNT] + source))
     weights = 4 * stage[A] + b * port[N] * LANES
@@ -66,7 +67,7 @@ def pair_of_bytes(stage, port, I, F, WI, b, row):
 @njit(**INLINE)
 def block_of_bytes(stage, port, I, F, WI, b, row):
     """Return the finished sums of block `b`, which has no other one beside it."""
-    source = row - stage[DELAY]
+    source = row - stage[DELAY] - stage[M]
     start = port[IDX] + source * port[CAP]
     count = np.int64(at(I, port[COUNT] + source))
     weights = 4 * stage[A] + b * port[N] * LANES
@@ -84,7 +85,7 @@ def narrow_dense(stage, ports, F, I, U, L, W, WI, frame):
     """Sum a fully connected layer, and step its neurons at once where they are its only reader.
 
     A: WI, weights, four in an element; B: offset; C: unit; H: pairs of blocks; G: flags of the neurons, or -1 to write sums;
-    D: W, parameters; E: F, state.
+    D: W, parameters; E: F, state; M: steps that the neurons lie behind the sums.
     """
     port, target = past(ports, stage[SOURCE] * PORT_COLUMNS), past(ports, stage[TARGET] * PORT_COLUMNS)
     samples, pitch, lead, first, last, _, _ = frame
