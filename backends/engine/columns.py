@@ -60,5 +60,6 @@ HALT = 8  # where the sign to halt stands behind the counter at AT_SYNC: in a ca
 # ---- inputs and views: addresses of arrays outside the workspace
 AT_X, X_IS_BYTES, X_PORT = range(3)
 INPUT_COLUMNS = 3
-AT_OUT, OUT_IS_COUNTS, OUT_PORT, FORM, BEHIND = range(5)
+AT_OUT, OUT_KIND, OUT_PORT, FORM, BEHIND = range(5)
 VIEW_COLUMNS = 5
+AS_FLOATS, AS_COUNTS, AS_DOUBLES = range(3)  # kinds: as the kernels' floats, int32, float64

@@ -50,8 +50,6 @@ class Book:
         neurons that are updated (0: none).
     shapes : Mapping[str, tuple]
         Output shapes.
-    dtype : numpy dtype
-        Of recorded floats; the kernels' may be narrower.
     """
 
     plan: Plan
@@ -60,23 +58,23 @@ class Book:
     late: Array
     nodes: tuple[tuple[str, int, int, int], ...]
     shapes: Mapping[str, Shape]
-    dtype: Any
 
     @classmethod
     def of(cls, network: StepNetwork, plan: Plan, recording: Recording) -> Book:
         """Return the book of *recording*."""
         graph, shapes = network.graph, network.shapes.output
         chosen = recording.selected(graph.spiking)
+        number = network.arithmetic.dtype  # the kernels' may be narrower
 
         def view(group: str, path: str) -> View:
             port, behind = plan.where(path)
             if group in ("v", "i"):
                 form = MEMBRANES if group == "v" else SYNAPTIC
-                return View(group, path, port, form, 0, shapes[path], plan.weights.dtype)
+                return View(group, path, port, form, 0, shapes[path], number)
             if group == "spikes":
                 late = network.models[port.path].output_delay if port.path in network.models else 0
                 return View(group, path, port, SPIKES if port.from_masks else COUNTS, late, shapes[path], np.int32)
-            return View(group, path, port, AMPLITUDES if port.from_masks else NUMBERS, behind, shapes[path], plan.weights.dtype)
+            return View(group, path, port, AMPLITUDES if port.from_masks else NUMBERS, behind, shapes[path], number)
 
         shown = dict.fromkeys((*graph.outputs, *(p for p in chosen if p not in graph.spiking)))
         watched = [p for p in dict.fromkeys((*chosen, *graph.spiking)) if p in network.models] if recording.state else []
@@ -90,15 +88,10 @@ class Book:
             (path, rows.get((path, "spikes"), -1), rows.get((path, "synops"), -1), neurons.get(path, 0))
             for path in dict.fromkeys([*(path for path, _ in plan.by_step), *neurons])
         )
-        table = [(0, int(v.dtype == np.int32), v.port.index, v.form, v.behind) for v in views]
+        kinds = {np.dtype(np.int32): col.AS_COUNTS, np.dtype(np.float64): col.AS_DOUBLES, plan.weights.dtype: col.AS_FLOATS}
+        table = [(0, kinds[np.dtype(v.dtype)], v.port.index, v.form, v.behind) for v in views]
         return cls(
-            plan,
-            tuple(views),
-            np.array(table, np.int64).reshape(-1, col.VIEW_COLUMNS),
-            np.array(late, np.int64),
-            nodes,
-            shapes,
-            network.arithmetic.dtype,
+            plan, tuple(views), np.array(table, np.int64).reshape(-1, col.VIEW_COLUMNS), np.array(late, np.int64), nodes, shapes
         )
 
 
@@ -145,8 +138,7 @@ class Results:
         """Return all that was kept, given the counters of a run."""
         groups: dict[str, dict[str, Array]] = {"spikes": {}, "out": {}, "v": {}, "i": {}}
         for view, array in zip(self.book.views, self.arrays, strict=True):
-            exact = array if view.group == "spikes" else array.astype(self.book.dtype, copy=False)
-            groups[view.group][view.path] = exact
+            groups[view.group][view.path] = array
         counts = MappingProxyType(WhenAsked(lambda: self._counts(counted, tallies)))
         activity = MappingProxyType(
             WhenAsked(lambda: {path: self._activity(counted, *where, self.book.shapes[path]) for path, where in active.items()})

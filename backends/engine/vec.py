@@ -67,6 +67,7 @@ def _located(scalar):
 
 #: The address that a number is, of elements of one type.
 bytes_at, int32_at, int64_at, uint64_at = (_located(t) for t in (types.uint8, types.int32, types.int64, types.uint64))
+doubles_at = _located(types.float64)
 
 
 @intrinsic

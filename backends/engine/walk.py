@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from numba import from_dtype, njit, types
 
+from spikeport.backends.engine.border import show, take_in
 from spikeport.backends.engine.columns import (
     AT_EDGES,
     AT_F,
     AT_GROUPS,
     AT_I,
     AT_L,
-    AT_OUT,
     AT_PORTS,
     AT_STAGES,
     AT_STATES,
@@ -24,8 +24,6 @@ from spikeport.backends.engine.columns import (
     AT_U,
     AT_W,
     AT_WI,
-    AT_X,
-    BEHIND,
     BY_STEP,
     CHUNK,
     CONV,
@@ -35,22 +33,17 @@ from spikeport.backends.engine.columns import (
     DENSE_NEURON,
     EVENTS_OF_VALUES,
     EVENTS_OF_WORDS,
-    FORM,
     GATHER,
     GROUP_COLUMNS,
     GROUPS,
     HALT,
-    INPUT_COLUMNS,
     LAG,
     LEAD,
     NARROW_DENSE,
     NEURON,
     OP,
-    OUT_IS_COUNTS,
-    OUT_PORT,
     PITCH,
     POOL,
-    PORT_COLUMNS,
     PORTS,
     ROOM,
     SCALE,
@@ -59,17 +52,12 @@ from spikeport.backends.engine.columns import (
     STATES,
     THRESHOLD,
     VALUES_OF_WORDS,
-    VIEW_COLUMNS,
-    X_IS_BYTES,
-    X_PORT,
 )
 from spikeport.backends.engine.dense import dense, dense_neuron
 from spikeport.backends.engine.elements import gather, lag, neuron, scale, threshold
 from spikeport.backends.engine.events import (
     count_spikes,
     count_values,
-    enter,
-    enter_silence,
     events_of_values,
     events_of_words,
     values_of_words,
@@ -77,12 +65,10 @@ from spikeport.backends.engine.events import (
 from spikeport.backends.engine.frame import INLINE, OPTIONS, one_step, share_rows
 from spikeport.backends.engine.history import carry, forget, set_out
 from spikeport.backends.engine.narrow import narrow_dense
-from spikeport.backends.engine.recording import record
 from spikeport.backends.engine.scatter import conv, pool, sparse
 from spikeport.backends.engine.vec import (
     arrive,
     at,
-    bytes_at,
     floats_at,
     int32_at,
     int64_at,
@@ -177,34 +163,6 @@ def stages_of(group, stages, ports, edges, F, I, U, L, W, WI, frame, sync, targe
             if target < 0:
                 return target
     return target
-
-
-@njit(**OPTIONS)
-def take_in(like, inputs, number, ports, sample, step, steps, F, I, L, frame):
-    """Bring this thread's rows of all inputs into the workspace; without `steps` there is none: silence."""
-    frame = share_rows(frame)
-    for n in range(number):
-        row = past(inputs, n * INPUT_COLUMNS)
-        port = past(ports, row[X_PORT] * PORT_COLUMNS)
-        if steps == 0:
-            enter_silence(port, F, I, frame)
-        elif row[X_IS_BYTES]:
-            enter(bytes_at(row[AT_X]), port, sample, step, steps, F, I, L, frame)
-        else:
-            enter(floats_at(like, row[AT_X]), port, sample, step, steps, F, I, L, frame)
-
-
-@njit(**OPTIONS)
-def show(like, views, number, ports, sample, step, steps, F, U, W, WI, frame):
-    """Copy this thread's rows of all that is recorded out of the workspace."""
-    frame = share_rows(frame)
-    for n in range(number):
-        row = past(views, n * VIEW_COLUMNS)
-        port = past(ports, row[OUT_PORT] * PORT_COLUMNS)
-        if row[OUT_IS_COUNTS]:
-            record(port, row[FORM], row[BEHIND], int32_at(row[AT_OUT]), sample, step, steps, F, U, W, WI, frame)
-        else:
-            record(port, row[FORM], row[BEHIND], floats_at(like, row[AT_OUT]), sample, step, steps, F, U, W, WI, frame)
 
 
 def _fingerprint() -> int:
