@@ -61,16 +61,16 @@ class Line:
     def __init__(self, environment: Path) -> None:
         self.limits = deadlines()
         self.folder = Path(tempfile.mkdtemp(prefix="spikeport-lava-"))  # only its owner may look into it
-        self._errors = (self.folder / "stderr.txt").open("w+b")
         clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         # Many processes on few cores; and no threads of a library when Lava forks.
         clean |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         command = [str(python_of(environment)), "-I", "-B", str(WORKER / "main.py"), str(self.folder)]
         try:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, cwd=self.folder, env=clean,
-                start_new_session=True,
-            )  # fmt: skip
+            with (self.folder / "stderr.txt").open("wb") as errors:
+                self.process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, cwd=self.folder, env=clean,
+                    start_new_session=True,
+                )  # fmt: skip
         except OSError as error:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise RunError(
@@ -112,7 +112,6 @@ class Line:
     def close(self) -> None:
         """End the worker and all that Lava started, and remove the folder; again does no harm."""
         self._finalizer()
-        self._errors.close()
 
     def _ask(self, command: dict[str, Any]) -> None:
         try:
@@ -193,9 +192,8 @@ class Line:
         code = self.process.returncode
         how = "ended" if code is None else f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         try:
-            self._errors.seek(0)
-            said = [line for line in self._errors.read().decode("utf-8", "replace").splitlines() if line.strip()]
-        except (OSError, ValueError):
+            said = [line for line in (self.folder / "stderr.txt").read_text("utf-8", "replace").splitlines() if line.strip()]
+        except OSError:
             said = []
         last = f" Its last words: {said[-1].strip()[:300]}" if said else ""
         self.close()
@@ -215,6 +213,7 @@ def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
     group = process.pid
     # The tracker of shared memory ignores this, and ends by itself when it has given back what Lava took.
     _signal(group, signal.SIGTERM)
+    _signal(group, signal.SIGCONT)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(2)
     until = time.monotonic() + 2

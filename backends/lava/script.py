@@ -69,7 +69,7 @@ def _program(network: StepNetwork, plan: Plan, title: str) -> str:
     kinds = sorted({p.kind for p in plan.processes} - {"Source"})
     own = ""
     if "LIFRefractory" in kinds:
-        own = text.REFRACTORY_FLOAT if plan.models == "floating_pt" else _refractory_fixed()
+        own = _refractory("PyLifRefractoryModelFixed" if plan.models == "fixed_pt" else "PyLifRefractoryModelEach")
     course = Course.of(network, 1, 1)
     fields = {
         "TITLE": title,
@@ -90,12 +90,12 @@ def _program(network: StepNetwork, plan: Plan, title: str) -> str:
     return done
 
 
-def _refractory_fixed() -> str:
-    """Return the model that Lava lacks, as the worker has it."""
+def _refractory(name: str) -> str:
+    """Return the model *name*, which Lava lacks, as the worker has it."""
     source = (WORKER / "lava_models.py").read_text("utf-8")
-    (found,) = (n for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name == "PyLifRefractoryModelFixed")
+    (found,) = (n for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name == name)
     code = ast.get_source_segment(source, found) or ""
-    return f"\n\n{code.replace('PyLifRefractoryModelFixed', 'PyLifRefractoryModel')}"
+    return f"\n\n{code.replace(name, 'PyLifRefractoryModel')}"
 
 
 def _imports(kinds: list[str], plan: Plan) -> str:
@@ -106,8 +106,8 @@ def _imports(kinds: list[str], plan: Plan) -> str:
         by_module.setdefault(where[kind], []).append(kind)
     lines = [f"from lava.proc.{module}.process import {', '.join(names)}" for module, names in sorted(by_module.items())]
     if "LIFRefractory" in kinds:
-        model = "PyLifModelBitAcc" if plan.models == "fixed_pt" else "PyLifRefractoryModelFloat"
-        lines.append(f"from lava.proc.lif.models import {model}")
+        needed = "PyLifModelBitAcc" if plan.models == "fixed_pt" else "AbstractPyLifModelFloat, PyLifRefractoryModelFloat"
+        lines.append(f"from lava.proc.lif.models import {needed}")
     if any("sign_mode" in p.args for p in plan.processes):
         lines.append("from lava.utils.weightutils import SignMode")
     return "\n".join(lines)

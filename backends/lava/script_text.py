@@ -5,7 +5,7 @@ OWN = """np sys dataclasses tempfile Path csr_matrix here p data sparse Recorder
 PyLoihiProcessModel RecorderFixed RecorderFloat ProbeFixed ProbeFloat main build RingBuffer RunSteps Loihi2SimCfg LoihiProtocol
 CPU implements requires tag LavaPyType PyInPort PyRefPort LIF LIFRefractory Dense DelayDense Sparse DelaySparse Conv SignMode
 PyLifRefractoryModel INPUTS LAYERS MODELS DTYPE IS_RESET SILENCE lava entering run_once mended true_dataclass
-PyLifModelBitAcc PyLifRefractoryModelFloat"""
+PyLifModelBitAcc AbstractPyLifModelFloat PyLifRefractoryModelFloat"""
 
 PROGRAM = '''"""@TITLE@
 
@@ -198,17 +198,6 @@ if __name__ == "__main__":
     main()
 '''
 
-REFRACTORY_FLOAT = '''
-
-class PyLifRefractoryModel(PyLifRefractoryModelFloat):
-    """Lava's model takes one period for a population; here each neuron may have its own."""
-
-    def process_spikes(self, spike_vector):
-        period = np.broadcast_to(self.refractory_period, spike_vector.shape)
-        self.refractory_period_end[spike_vector] = self.time_step + period[spike_vector]
-        self.reset_voltage(spike_vector)
-'''
-
 ABOUT_REFRACTORY = """
 Lava has no fixed-point model of LIFRefractory. `PyLifRefractoryModel` in run.py is one: Lava's fixed-point LIF, held after a
 spike as Lava's floating-point LIFRefractory is. On a chip the refractory period is a register of its own, which Lava 0.10.0
@@ -252,4 +241,4 @@ Nothing of this was run on a chip. What is known to be needed:
   or leave enough silent steps.
 """
 
-__all__ = ["ABOUT_REFRACTORY", "OWN", "PROGRAM", "README", "REFRACTORY_FLOAT"]
+__all__ = ["ABOUT_REFRACTORY", "OWN", "PROGRAM", "README"]

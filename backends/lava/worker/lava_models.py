@@ -2,9 +2,10 @@
 
 Every model here subclasses the one that Lava itself would choose and calls its ``run_spk`` unchanged. Before a sample's
 first step it puts the initial state back and empties the buffer of its synapses, as a network that was built anew would
-have them; after each step neurons write ``s``, ``u`` and ``v`` into files that the worker laid out. Two models have no
-counterpart in Lava: the source of inputs, and ``LIFRefractory`` in fixed point (Lava has the process, and a floating-point
-model of it): the arithmetic is Lava's fixed-point LIF, the hold is the floating-point model's.
+have them; after each step neurons write ``s``, ``u`` and ``v`` into files that the worker laid out. Three are ours: the
+source of inputs; ``LIFRefractory`` in fixed point (Lava has the process, and a floating-point model of it), whose arithmetic
+is Lava's fixed-point LIF and whose hold is the floating-point model's; and that floating-point model for neurons that do not
+share their parameters.
 
 This file runs in the worker's own interpreter. It needs lava-nc and nothing of spikeport.
 """
@@ -31,7 +32,7 @@ from lava.proc.dense.models import (
     PyDenseModelFloat,
 )
 from lava.proc.dense.process import DelayDense, Dense
-from lava.proc.lif.models import PyLifModelBitAcc, PyLifModelFloat, PyLifRefractoryModelFloat
+from lava.proc.lif.models import AbstractPyLifModelFloat, PyLifModelBitAcc, PyLifModelFloat, PyLifRefractoryModelFloat
 from lava.proc.lif.process import LIF, LIFRefractory
 from lava.proc.sparse.models import (
     PyDelaySparseModelBitAcc,
@@ -180,14 +181,28 @@ class Holding(WatchedNeuron):
         self.refractory_period_end[:] = self.time_step - 1 + self.held
 
 
-class LifRefractoryFloat(Holding, PyLifRefractoryModelFloat):
-    """LIFRefractory in floating point; Lava's model keeps its spikes to itself and takes one period for all."""
+class PyLifRefractoryModelEach(PyLifRefractoryModelFloat):
+    """LIFRefractory in floating point with parameters of each neuron's own, which Lava's model takes for a population only."""
+
+    def subthr_dynamics(self, activation_in):
+        kept = self.v.copy()
+        AbstractPyLifModelFloat.subthr_dynamics(self, activation_in)
+        held = self.refractory_period_end >= self.time_step
+        self.v[held] = kept[held]
+
+    def spiking_activation(self):
+        # A neuron that is held from the start may begin above its threshold.
+        return super().spiking_activation() & (self.refractory_period_end < self.time_step)
 
     def process_spikes(self, spike_vector):
         period = np.broadcast_to(self.refractory_period, spike_vector.shape)
         self.refractory_period_end[spike_vector] = self.time_step + period[spike_vector]
         self.reset_voltage(spike_vector)
         self.s_out_buff = spike_vector
+
+
+class LifRefractoryFloat(Holding, PyLifRefractoryModelEach):
+    """The same, watched."""
 
 
 class PyLifRefractoryModelFixed(PyLifModelBitAcc):
@@ -207,6 +222,10 @@ class PyLifRefractoryModelFixed(PyLifModelBitAcc):
         super().subthr_dynamics(activation_in)
         held = self.refractory_period_end >= self.time_step
         self.v[held] = kept[held]
+
+    def spiking_activation(self):
+        # A neuron that is held from the start may begin above its threshold.
+        return super().spiking_activation() & (self.refractory_period_end < self.time_step)
 
     def reset_voltage(self, spike_vector):
         period = np.broadcast_to(self.refractory_period, spike_vector.shape)

@@ -16,23 +16,23 @@ from scipy.sparse import csr_matrix
 
 
 class Network:
-    """A network in Lava, built at its first run.
+    """A network in Lava; Lava itself compiles it at its first run.
 
     Parameters
     ----------
-    plan : dict
-        What to build.
-    arrays : Mapping[str, array]
-        Its arrays.
     folder : str
         Where the files of runs lie.
     """
 
-    def __init__(self, plan, arrays, folder):
-        self.plan, self.folder = plan, folder
-        self.control = np.lib.format.open_memmap(os.path.join(folder, "control.npy"), "w+", np.int64, (4,))
+    def __init__(self, folder):
+        self.folder = folder
         self.steps = self.parts_done = 0
-        self.building = ""
+        self.building = ""  # the layer, while there is one
+        self.processes, self.roots = [], []
+
+    def build(self, plan, arrays):
+        """Make the processes of *plan* with its *arrays* by key, and wire them."""
+        self.control = np.lib.format.open_memmap(os.path.join(self.folder, "control.npy"), "w+", np.int64, (4,))
         self.processes = [self._process(entry, arrays) for entry in plan["processes"]]
         for source, target in plan["wires"]:
             self.building = plan["processes"][target]["name"]
@@ -40,7 +40,7 @@ class Network:
         self.building = ""
         self.roots = _roots(len(self.processes), plan["wires"])
         for number, (process, entry) in enumerate(zip(self.processes, plan["processes"], strict=True)):
-            note = {"folder": folder, "index": number, "name": entry["name"], "leads": number in self.roots}
+            note = {"folder": self.folder, "index": number, "name": entry["name"], "leads": number in self.roots}
             process.proc_params["spikeport"] = note
         fixed = plan["models"] == "fixed_pt"
         self.config = Loihi2SimCfg(

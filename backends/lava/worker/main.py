@@ -26,6 +26,8 @@ import time
 import traceback
 
 BEAT_S = 0.5
+#: Beats that Lava has to say by itself that a process of it failed.
+PATIENCE = 3
 PR_SET_PDEATHSIG = 1
 
 
@@ -128,7 +130,8 @@ class Worker:
         with open(os.path.join(self.folder, command["plan"]), encoding="utf-8") as file:
             plan = json.load(file)
         with np.load(os.path.join(self.folder, command["arrays"]), allow_pickle=False) as arrays:
-            self.network = self.lava.Network(plan, dict(arrays), self.folder)
+            self.network = self.lava.Network(self.folder)
+            self.network.build(plan, dict(arrays))
 
     def _say_failed(self, trace):
         """Say what failed, in the words of the process that failed first."""
@@ -141,9 +144,15 @@ class Worker:
 
     def _beat(self):
         """Tell that the worker lives and how far it is; end with the parent."""
+        seen = 0
         while True:
             if os.getppid() != self.parent:
                 leave(self.folder)
+            # Where the failing process is part of a loop, Lava waits for ever and never says that it failed.
+            seen = seen + 1 if os.path.exists(os.path.join(self.folder, "failed.json")) else 0
+            if seen == PATIENCE:
+                with contextlib.suppress(OSError):
+                    self._say_failed("")
             done = self.network.done() if self.network is not None and self.phase == "run" else (0, 0)
             with contextlib.suppress(OSError):
                 self.say("beat", phase=self.phase, part=done[0], done=done[1])
@@ -181,7 +190,8 @@ def check():
             ],
             "wires": [[0, 1], [1, 2]],
         }
-        network = lava.Network(plan, {"w": np.array([[10]])}, folder)
+        network = lava.Network(folder)
+        network.build(plan, {"w": np.array([[10]])})
         os.mkdir(os.path.join(folder, "run0"))
         np.save(os.path.join(folder, "run0", "x0.npy"), np.ones((10, 1), np.int32))
         np.save(os.path.join(folder, "run0", "s2.npy"), np.zeros((10, 1), np.uint8))
