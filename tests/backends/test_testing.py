@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 
@@ -75,8 +76,12 @@ def failure(after=None, case=PLAIN, arithmetic="float64", **options):
 def test_the_reference_passes_every_case(arithmetic):
     results = [check_case(BACKEND, case, arithmetic) for case in cases()]
     assert [str(r) for r in results if r.status == "failed"] == []
-    refused = [r.name for r in results if r.status == "refused"]
-    assert len(refused) == (3 if arithmetic == "spinnaker2" else 0), refused
+    refused = {r.name: r.text for r in results if r.status == "refused"}
+    if arithmetic == "loihi":  # lowering refuses what Loihi's neurons do not compute, and loops too short for it
+        assert len(refused) < len(results) / 2
+        assert {name: text for name, text in refused.items() if not re.search(r"E(310|51\d|52\d|53\d)", text)} == {}
+    else:
+        assert len(refused) == (3 if arithmetic == "spinnaker2" else 0), refused
 
 
 @pytest.mark.parametrize("name", CONTRACT)
