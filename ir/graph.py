@@ -198,9 +198,10 @@ def _feed(sha: Any, value: Any) -> None:
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         sha.update(f"record {type(value).__name__} ".encode())
         for f in dataclasses.fields(value):
-            if not f.name.startswith("_"):
+            given = getattr(value, f.name)
+            if not f.name.startswith("_") and not (given is None and f.metadata.get("later")):
                 sha.update(f"{f.name}=".encode())
-                _feed(sha, getattr(value, f.name))
+                _feed(sha, given)
     elif isinstance(value, (tuple, list)):
         sha.update(f"list {len(value)} ".encode())
         for item in value:

@@ -27,6 +27,11 @@ def _is_frozen(array: Array) -> bool:
     return base is None or isinstance(base, bytes)
 
 
+#: Metadata of a field, None by default, that was added to a record which files know already: while it is None a graph's
+#: digest leaves it out, so that what was written before still has its digest.
+LATER = {"later": True}
+
+
 def frozen_array(value: Any, dtype: Any = None) -> Array:
     """Return a read-only copy of *value* as a C-ordered array; an owned read-only array passes as it is."""
     array = np.asarray(value, dtype=dtype)

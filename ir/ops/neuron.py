@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from spikeport.ir.ops.base import Array, Op, Shape, ShapeError, frozen_array
+from spikeport.ir.ops.base import LATER, Array, Op, Shape, ShapeError, frozen_array
 
 #: Longest Delay in steps: each of them is a value of the layer in memory.
 MAX_DELAY_STEPS = 2**20
@@ -75,7 +75,7 @@ class Extras:
     i_init: Array | None = None
     refractory_steps: Array | None = None
     spike_amplitude: Array | None = None
-    held_init: Array | None = None
+    held_init: Array | None = dataclasses.field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         for name, dtype in (("v_init", np.float64), ("i_init", np.float64), ("spike_amplitude", np.float64)):
