@@ -1,7 +1,7 @@
 """Arithmetic ``loihi``: the integers of Loihi's neurons and synapses, as Lava 0.10.0 computes them in ``fixed_pt``.
 
 Weights are 8-bit mantissas with a shared exponent, even where signs are mixed; a sum of weights enters the current six bits
-up; decays are twelfths of bits (``x*(4096 - d) >> 12``, towards zero); current and membrane have 24 bits. The equations are
+up; decays have 12 bits (``x*(4096 - d) >> 12``, towards zero); current and membrane have 24 bits. The equations are
 those of Lava's ``proc/lif/models.py``, ``proc/dense/models.py`` and ``utils/weightutils.py``, found by trying them; Loihi's
 own limits are published in doi:10.1109/MM.2018.112130359 and in nengo-loihi.
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spikeport.ir.diagnostics import Diagnostic, RunError, VerifyError
-from spikeport.ir.dynamics import NeuronModel
+from spikeport.ir.dynamics import HALF_RANGE, NeuronModel
 from spikeport.ir.graph import Graph
 from spikeport.ir.ops import Array, Input, Op
 
@@ -33,7 +33,7 @@ SHIFT = 64
 #: Largest threshold mantissa (17 bits), bias mantissa (13 bits with sign) and exponents.
 MAX_THRESHOLD, MAX_BIAS, MAX_EXPONENT = 2**17 - 1, 2**12 - 1, 7
 #: Current and membrane stay below this; an integrator's threshold, which nothing reaches.
-LIMIT = 2**23
+LIMIT = int(HALF_RANGE)
 #: Note of an Input node: what its values are multiplied by, and the least and largest integer that the program was made for.
 INPUT_NOTE = "loihi_input"
 
@@ -258,7 +258,7 @@ def integer_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array
                 )
             )  # fmt: skip
         small = whole.dtype.kind in "bu" or (least >= 0 and most <= 255)
-        done[path] = whole.astype(np.uint8) if small else whole.astype(np.float64)
+        done[path] = whole.astype(np.uint8 if small else np.float64, copy=False)
     if found:
         raise RunError(found)
     return done

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.compiler.loihi.entry import Entry
-from spikeport.compiler.loihi.links import Link
+from spikeport.compiler.loihi.links import Link, readouts
 from spikeport.compiler.loihi.merge import Merged
 from spikeport.compiler.loihi.neurons import Dynamics
 from spikeport.compiler.loihi.settle import Settled
@@ -92,7 +91,7 @@ class Calibration:
                 "places": int(theirs.size),
             }  # fmt: skip
         found = {"samples": self.samples, "steps": self.steps, "layers": layers}
-        ends = [network.graph.into(path)[0].source for path in network.graph.outputs]
+        ends = [source for output in network.graph.outputs for source, _ in readouts(network.graph, output)]
         if labels is not None and len(ends) == 1 and ends[0] in layers:
             end = ends[0]
             late = lag.get(end, 0)
@@ -158,6 +157,5 @@ def _through(merged: Merged, values: Array, shape: tuple[int, ...]) -> Array:
     if isinstance(merged.op, Linear):
         out = flat.reshape(samples * steps, -1) @ np.asarray(merged.op.weight, np.float64).T
     else:
-        op = dataclasses.replace(merged.op, bias=np.zeros(merged.op.weight.shape[0]))
-        out = op.apply(flat)
+        out = merged.op.apply(flat)
     return out.reshape(samples, steps, *shape)

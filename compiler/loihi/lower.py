@@ -17,7 +17,7 @@ import numpy as np
 from spikeport.compiler.loihi.assemble import assemble
 from spikeport.compiler.loihi.calibrate import Calibration, calibrate
 from spikeport.compiler.loihi.entry import entries
-from spikeport.compiler.loihi.links import Link, links_of
+from spikeport.compiler.loihi.links import Link, links_of, readouts
 from spikeport.compiler.loihi.neurons import RESET_CHANGE, Dynamics, dynamics, refused, reset_of
 from spikeport.compiler.loihi.retime import lags
 from spikeport.compiler.loihi.scale import ASSUMED_STEPS, Choice, bounds, candidates, quantize, weight_error
@@ -63,8 +63,8 @@ class Lowered:
     @property
     def drain(self) -> int:
         """Steps that must follow the input until the outputs have shown all that the source model's show."""
-        outputs = {e.source for path in self.graph.outputs for e in self.graph.into(path)}
-        return max((self.lags.get(path, 0) for path in outputs), default=0)
+        shown = {source for output in self.graph.outputs for source, _ in readouts(self.graph, output)}
+        return max((self.lags.get(path, 0) for path in shown), default=0)
 
     def notes(self) -> dict[str, Any]:
         """Return what a program carries of it, as plain data."""
@@ -105,13 +105,9 @@ def lower_to_loihi(
     if (same := _as_it_is(graph, profile)) is not None:
         return same
     network = build_network(graph, profile, "float64")
-    opted = frozenset(allow)
-    fail_on_errors(UnsupportedError, list(refused(network, opted)))
+    fail_on_errors(UnsupportedError, list(refused(network, frozenset(allow))))
     found: list[Diagnostic] = list(_changed_resets(network, data))
-    shapes: dict[str, Dynamics] = {
-        path: dynamics(model, changed=reset_of(model) if RESET_CHANGE in opted else "")
-        for path, model in network.models.items()
-    }
+    shapes = {path: dynamics(model) for path, model in network.models.items()}
     entering, said = entries(graph, data)
     found += said
     links = links_of(network, shapes, entering)
@@ -128,7 +124,7 @@ def lower_to_loihi(
         build_network(lowered, low_profile, "loihi")
     except VerifyError as error:  # what we made must be on the grid
         raise AssertionError(f"the lowered graph is off the grid: {error}") from error
-    rows = tuple(row for path in done for row in rows_of(path, shapes[path], done[path], links, names, lag))
+    rows = tuple(row for path in done for row in rows_of(path, shapes[path], done[path], links, names))
     measured: dict[str, Any] = {}
     if calibration is not None and data is not None:
         measured = calibration.measure(lowered, low_profile, lag, network, data, evaluator, labels)
@@ -200,7 +196,7 @@ def _settled(
             )
         )  # fmt: skip
     finest = _cut_outliers(path, dyn, into, silent, best, calibration)
-    return settle(path, dyn, incoming, silent, lag, finest)
+    return settle(path, dyn, silent, lag, finest)
 
 
 def _cut_outliers(
@@ -228,7 +224,7 @@ def _mismatch(
 ) -> float:  # fmt: skip
     if calibration is None:
         return 0.0
-    trial, _ = settle(path, dyn, [one.incoming for one in into], silent, 0, choice)
+    trial, _ = settle(path, dyn, silent, 0, choice)
     return calibration.mismatch(path, dyn, into, trial)
 
 

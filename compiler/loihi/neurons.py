@@ -36,8 +36,6 @@ class Dynamics:
         Measured from v_reset; None for an integrator.
     is_ge : bool
         Whether the spike test is ``>=``.
-    v_reset : array
-        What was taken off.
     v_init, i_init : array
         Membrane (measured from v_reset) and current (in its units) before the first step.
     refractory : array of int64 or None
@@ -45,8 +43,6 @@ class Dynamics:
         Further steps that the input waits (``old_current``).
     amplitude : array or None
         Value of a spike, which goes into the weights behind.
-    changed : str
-        The reset that was changed on request, or empty.
     """
 
     shape: Shape
@@ -56,13 +52,11 @@ class Dynamics:
     constant: Array
     threshold: Array | None
     is_ge: bool
-    v_reset: Array
     v_init: Array
     i_init: Array
     refractory: Array | None
     late: int
     amplitude: Array | None
-    changed: str
 
     def settled(self, bias: Array) -> Array:
         """Return what the constant input *bias* adds to the membrane each step once the current has settled."""
@@ -73,9 +67,10 @@ class Dynamics:
         return np.asarray(self.constant + steady)
 
 
-def dynamics(model: NeuronModel, *, changed: str) -> Dynamics:
-    """Return *model*, for which `refused` found nothing, in Loihi's form."""
+def dynamics(model: NeuronModel) -> Dynamics:
+    """Return *model*, for which `refused` found nothing, in Loihi's form; a reset that Loihi has not becomes one to 0."""
     zero = np.zeros(model.shape)
+    changed = reset_of(model)
     v_reset = zero if model.threshold is None or model.v_reset is None or changed else model.v_reset
     gain = model.mem_gain
     alpha = model.alpha
@@ -96,14 +91,14 @@ def dynamics(model: NeuronModel, *, changed: str) -> Dynamics:
         if not np.any(alpha):
             alpha = None
     refractory = model.refractory_steps if model.refractory_steps is not None and np.any(model.refractory_steps) else None
-    if model.reset_when == "next_step_drop_input" and not changed and refractory is None and model.threshold is not None:
-        # The next update starts over whatever comes in: one step in which the membrane is held.
-        refractory = np.ones(model.shape, np.int64)
+    if model.reset_when == "next_step_drop_input" and not changed and model.threshold is not None:
+        # The update after the rest starts over whatever comes in: one more step in which the membrane is held.
+        refractory = np.ones(model.shape, np.int64) if refractory is None else refractory + 1
     graded = model.amplitude is not None and np.any(model.amplitude != 1)
     return Dynamics(
         model.shape, alpha, model.beta, gain, constant, None if model.threshold is None else model.threshold - v_reset,
-        model.compare == ">=", v_reset, model.v_init - v_reset, i_init, refractory, late,
-        model.amplitude if graded else None, changed,
+        model.compare == ">=", model.v_init - v_reset, i_init, refractory, late,
+        model.amplitude if graded else None,
     )  # fmt: skip
 
 
@@ -144,6 +139,8 @@ def refused(network: StepNetwork, allow: frozenset[str]) -> Iterator[Diagnostic]
 def _impossible(model: NeuronModel) -> Iterator[tuple[str, str]]:
     if model.clamp_low is not None:
         yield "holds its membrane above a lower bound; Loihi's goes down to -(2^23 - 1)", "train it without the bound"
+    if model.held_init is not None and np.any(model.held_init):
+        yield "is held at the start of a sample; that is kept in models of integers only", "leave held_init out"
     for name, decay in (("membrane", model.beta), ("current", model.alpha)):
         if decay is None or not decay.size:
             continue

@@ -99,20 +99,18 @@ def quantize(weight: Array, scale: float, lower: int = 0) -> Quantized:
     """
     exact = weight * (scale / SHIFT)
     low, high, step = mantissa_range(exact)
-    for exponent in range(MAX_EXPONENT + 1):
-        unit = step << exponent
-        whole = np.rint(exact / unit) * unit
-        if not whole.size or (whole.min() >= low << exponent and whole.max() <= high << exponent):
+    for fitting in range(MAX_EXPONENT + 1):
+        whole = _rounded(exact, step << fitting)
+        if not whole.size or (whole.min() >= low << fitting and whole.max() <= high << fitting):
             break
-    return _cut(exact, max(0, exponent - lower))
-
-
-def _cut(exact: Array, exponent: int) -> Quantized:
-    low, high, step = mantissa_range(exact)
-    unit = step << exponent
-    whole = np.rint(exact / unit) * unit
+    exponent = max(0, fitting - lower)
+    whole = _rounded(exact, step << exponent)
     kept = np.clip(whole, low << exponent, high << exponent).astype(np.int64)
     return Quantized(kept, exponent, int(np.count_nonzero(kept != whole)), int(np.count_nonzero((kept == 0) & (exact != 0))))
+
+
+def _rounded(values: Array, unit: int) -> Array:
+    return np.asarray(np.rint(values / unit) * unit)
 
 
 def reach(incoming: Incoming) -> tuple[Array, Array]:
@@ -183,11 +181,9 @@ def candidates(path: str, dyn: Dynamics, incoming: Sequence[Incoming], most: Bou
     peaks = [(float(np.abs(one.weight).max(initial=0)), one.weight) for one in incoming]
     peak, weight = max(peaks, key=lambda p: p[0], default=(0.0, np.zeros(0)))
     if not peak:
-        yield _choice(
-            dyn,
-            incoming,
-            min(most.scale, 2.0**20 / float(np.max(dyn.threshold, initial=1) or 1) if dyn.threshold is not None else 2.0**12),
-        )
+        # Nothing enters: registers of middling size.
+        top = 0.0 if dyn.threshold is None else float(np.max(dyn.threshold, initial=1))
+        yield _choice(dyn, incoming, min(most.scale, 2.0**20 / top if top else 2.0**12))
         return
     low, high, _ = mantissa_range(weight)
     # The scale at which the largest weights of both signs just fit the mantissa.

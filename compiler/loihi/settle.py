@@ -74,7 +74,7 @@ def decay(value: Array, least: int) -> Array:
 
 
 def settle(
-    path: str, dyn: Dynamics, incoming: Sequence[Incoming], silent: Array, lag: int, choice: Choice
+    path: str, dyn: Dynamics, silent: Array, lag: int, choice: Choice
 ) -> tuple[Settled, list[Diagnostic]]:  # fmt: skip
     """Return the population at *choice*, and warnings.
 
@@ -82,7 +82,7 @@ def settle(
     ----------
     path : str
         Of the population.
-    dyn, incoming : Dynamics, sequence of Incoming
+    dyn : Dynamics
         Its real numbers.
     silent : array, shape (steps, *shape)
         Its input in the first steps of the source model while nothing spikes; the last holds from then on.
@@ -91,7 +91,6 @@ def settle(
     choice : Choice
         Scale and weights.
     """
-    del incoming
     found: list[Diagnostic] = []
     alpha = None if dyn.alpha is None else np.minimum(decay(dyn.alpha, 0), DECAY_ONE - 1)
     beta = decay(dyn.beta, 1)
@@ -180,7 +179,7 @@ def exact_choice(dyn: Dynamics, incoming: Sequence[Incoming], silent: Array, lag
     if not any(np.any(w.weight) for w in weights):
         return None
     choice = Choice(1.0, tuple(weights), None if threshold is None else mantissas(dyn, 1.0))
-    settled, found = settle("", dyn, incoming, silent, lag, choice)
+    settled, found = settle("", dyn, silent, lag, choice)
     return None if found else settled
 
 

@@ -56,10 +56,9 @@ class Row:
 
 
 def rows_of(
-    path: str, dyn: Dynamics, done: Settled, links: Sequence[Link], names: Mapping[int, str], lag: Mapping[str, int]
+    path: str, dyn: Dynamics, done: Settled, links: Sequence[Link], names: Mapping[int, str]
 ) -> Iterator[Row]:  # fmt: skip
     """Yield the rows of one population and of the connections into it."""
-    del lag
     scale = done.choice.scale
     if dyn.threshold is not None and done.choice.threshold is not None:
         mantissa = done.choice.threshold
