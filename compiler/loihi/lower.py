@@ -112,7 +112,8 @@ def lower_to_loihi(
     found += said
     links = links_of(network, shapes, entering)
     lag = lags([(one.incoming.source, one.target, one.delay) for one in links], graph.inputs)
-    silent = silent_inputs(network, network.warmup + 1)
+    # A bias that starts late is there after the longest way at the latest.
+    silent = silent_inputs(network, max((one.delay for one in links), default=0) + 1)
     calibration = None if data is None else calibrate(network, data, entering, evaluator)
     done: dict[str, Settled] = {}
     for path, dyn in shapes.items():

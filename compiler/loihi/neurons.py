@@ -94,12 +94,20 @@ def dynamics(model: NeuronModel) -> Dynamics:
     if model.reset_when == "next_step_drop_input" and not changed and model.threshold is not None:
         # The update after the rest starts over whatever comes in: one more step in which the membrane is held.
         refractory = np.ones(model.shape, np.int64) if refractory is None else refractory + 1
+    v_init = model.v_init - v_reset
+    if model.reset_when == "next_step_keep_input" and not changed and model.threshold is not None:
+        v_init = np.where(_above(model, model.v_init), 0.0, v_init)  # the first update resets it
     graded = model.amplitude is not None and np.any(model.amplitude != 1)
     return Dynamics(
         model.shape, alpha, model.beta, gain, constant, None if model.threshold is None else model.threshold - v_reset,
-        model.compare == ">=", model.v_init - v_reset, i_init, refractory, late,
+        model.compare == ">=", v_init, i_init, refractory, late,
         model.amplitude if graded else None,
     )  # fmt: skip
+
+
+def _above(model: NeuronModel, v: Array) -> Array:
+    """Return where a membrane *v* passes the spike test."""
+    return np.asarray(v >= model.threshold if model.compare == ">=" else v > model.threshold)
 
 
 def reset_of(model: NeuronModel) -> str:
@@ -141,6 +149,8 @@ def _impossible(model: NeuronModel) -> Iterator[tuple[str, str]]:
         yield "holds its membrane above a lower bound; Loihi's goes down to -(2^23 - 1)", "train it without the bound"
     if model.held_init is not None and np.any(model.held_init):
         yield "is held at the start of a sample; that is kept in models of integers only", "leave held_init out"
+    if model.reset_when == "next_step_drop_input" and model.threshold is not None and np.any(_above(model, model.v_init)):
+        yield "starts above its threshold, and its first update drops its input", "start it below its threshold"
     for name, decay in (("membrane", model.beta), ("current", model.alpha)):
         if decay is None or not decay.size:
             continue

@@ -110,7 +110,21 @@ def settle(
                 "discard the first steps, or put the bias on neurons that are nearer the input", {"lag": lag}, "warning",
             )
         )  # fmt: skip
+    if late_by(silent) > 1:
+        found.append(
+            Diagnostic(
+                "E534", path, f"its bias arrives {late_by(silent)} steps late in the model; here it acts from the first on, "
+                "and its initial state makes up for that only in the end, so its first steps differ from the model's",
+                "discard the first steps, or put the bias behind the delay", {"late": late_by(silent)}, "warning",
+            )
+        )  # fmt: skip
     return Settled(choice, alpha, beta, bias, i, v, dyn.refractory), found
+
+
+def late_by(silent: Array) -> int:
+    """Return the steps after which a constant input has arrived whole."""
+    differs = np.any((silent != silent[-1]).reshape(len(silent), -1), axis=1)
+    return int(np.flatnonzero(differs)[-1]) + 1 if differs.any() else 0
 
 
 def starting(dyn: Dynamics, silent: Array) -> tuple[Array, Array]:
