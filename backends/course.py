@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from spikeport.ir.fanout import fan_out
 from spikeport.ir.network import StepNetwork
-from spikeport.ir.ops import Array
+from spikeport.ir.ops import Array, Input
+from spikeport.ir.trace import Counts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,5 +69,45 @@ class Course:
         """Return *values* (total, neurons) as (samples, steps, *shape), silence left out."""
         return values.reshape(self.samples, self.steps + self.silence, *shape)[:, : self.steps]
 
+    def counts(self, network: StepNetwork, rasters: Mapping[str, Array], entered: Callable[[str], Array]) -> dict[str, Counts]:
+        """Return what happened at every node that spikes, holds synapses or is updated, as the reference counts it.
 
-__all__ = ["Course"]
+        Parameters
+        ----------
+        network : StepNetwork
+            What ran.
+        rasters : Mapping[str, array of int64, shape (samples, steps, *shape)]
+            Visible spikes of every spiking node.
+        entered : callable
+            ``entered(path)`` is what entered a weighted node, (samples, steps, neurons).
+        """
+        found = {}
+        for node in network.graph:
+            path, op = node.path, network.ops.get(node.path)
+            size = math.prod(network.shapes.output[path])
+            updates = size * self.samples * self.steps if path in network.models else None
+            per_step = rasters[path].reshape(self.samples, self.steps, -1).sum(axis=2) if path in rasters else None
+            events = synops = None
+            if op is not None and op.is_weighted:
+                active = entered(path) != 0
+                events = int(np.count_nonzero(active))
+                synops = active.astype(np.int64) @ fan_out(op, network.shapes.input[path]).reshape(-1)
+            if per_step is not None or synops is not None or updates is not None:
+                found[path] = Counts(
+                    None if per_step is None else int(per_step.sum()), events, None if synops is None else int(synops.sum()),
+                    updates, per_step, synops,
+                )  # fmt: skip
+        return found
+
+
+def activity(network: StepNetwork, shown: Callable[[str], Array]) -> dict[str, Array]:
+    """Return how often each neuron of every source of events sent a value: inputs, spiking and stateful nodes.
+
+    ``shown(path)`` is what left a node, (samples, steps, *shape).
+    """
+    ops = {e.source: network.graph[e.source].op for e in network.graph.edges}
+    sources = [p for p, op in ops.items() if isinstance(op, Input) or op.is_spiking or op.is_stateful]
+    return {p: np.count_nonzero(shown(p), axis=(0, 1)).astype(np.int64) for p in sources}
+
+
+__all__ = ["Course", "activity"]

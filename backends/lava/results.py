@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.backends.course import Course
-from spikeport.ir.fanout import fan_out
+from spikeport.backends.course import Course, activity
 from spikeport.ir.network import StepNetwork
-from spikeport.ir.ops import Array, Input
-from spikeport.ir.trace import Counts, Recording, Trace
+from spikeport.ir.ops import Array
+from spikeport.ir.trace import Recording, Trace
 
 #: What a population's process can write down in each step: spikes, current, membrane.
 Heard = Mapping[tuple[str, str], Array]
@@ -95,27 +94,11 @@ def make_trace(
                if key == of and recording.state and (p in chosen or p in graph.spiking)}
         for name, of in (("v", "v"), ("i", "u"))
     }  # fmt: skip
-    ops = {e.source: graph[e.source].op for e in graph.edges}
-    sources = [p for p, op in ops.items() if isinstance(op, Input) or op.is_spiking or op.is_stateful]
-    activity = {p: np.count_nonzero(values.shown(p), axis=(0, 1)).astype(np.int64) for p in sources}
-    counts = {}
-    for node in graph:
-        path, op = node.path, network.ops.get(node.path)
-        updates = math.prod(shapes.output[path]) * course.samples * course.steps if path in network.models else None
-        per_step = rasters[path].reshape(course.samples, course.steps, -1).sum(axis=2) if path in rasters else None
-        events = synops = None
-        if op is not None and op.is_weighted:
-            active = course.cut(values.entered(path), (-1,)) != 0
-            events = int(np.count_nonzero(active))
-            synops = active.astype(np.int64) @ fan_out(op, shapes.input[path]).reshape(-1)
-        if per_step is not None or synops is not None or updates is not None:
-            counts[path] = Counts(
-                None if per_step is None else int(per_step.sum()), events, None if synops is None else int(synops.sum()),
-                updates, per_step, synops,
-            )  # fmt: skip
+    counts = course.counts(network, rasters, lambda path: course.cut(values.entered(path), (-1,)))
     spikes = {p: rasters[p] for p in dict.fromkeys(chosen) if p in graph.spiking}
     return Trace(
-        spikes, out, states["v"], counts, activity, course.samples, course.steps, dict(seconds), dict(meta), states["i"]
+        spikes, out, states["v"], counts, activity(network, values.shown), course.samples, course.steps, dict(seconds),
+        dict(meta), states["i"],
     )  # fmt: skip
 
 
