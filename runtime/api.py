@@ -18,7 +18,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from spikeport.compiler.driver import lower
 from spikeport.compiler.passes.base import Evaluator
 from spikeport.ir.diagnostics import Diagnostic, ProfileError, SpikeportError, UsageError, VerifyError
 from spikeport.ir.profile import Profile
-from spikeport.ir.profiles import differences, missing_profile, parse_profile, same_timing
+from spikeport.ir.profiles import missing_profile
 from spikeport.ir.program import Program
 from spikeport.ir.verify import findings
 from spikeport.runtime.batches import Progress
@@ -37,6 +37,7 @@ from spikeport.runtime.files import read_arrays
 from spikeport.runtime.inputs import drained, only_shape, prepare_inputs
 from spikeport.runtime.model import Model, from_torch, load
 from spikeport.runtime.session import RunResult, chip_of, compare_programs, run_program, selected
+from spikeport.runtime.stated import asked_back, require_profile, settled, stated_profile, target_name
 
 if TYPE_CHECKING:
     from spikeport.hw_profiles.target import Target
@@ -91,16 +92,16 @@ def check(
     try:
         model = load(model)
         found += model.diagnostics
-        stated, number = _settled(model, profile, arith, target)
+        stated, number = settled(model, profile, arith, target)
         if stated is None and model.graph.profile is None:
             # The structure can be judged without a profile: say all at once.
             kind = ProfileError
             found += findings(model.graph)
             if any(d.severity == "error" for d in found):
                 kind = VerifyError  # type: ignore[assignment]
-            missing = missing_profile() if model.leaves_open is None else _asked_back(model.leaves_open)
+            missing = missing_profile() if model.leaves_open is None else asked_back(model.leaves_open)
             return CheckResult((*missing.diagnostics, *found), None, kind.exit_code)
-        if model.program is not None and (target is None or _name(target) == model.program.target):
+        if model.program is not None and (target is None or target_name(target) == model.program.target):
             program = model.program
             _check_limits(program)
         else:
@@ -158,8 +159,8 @@ def compile(
                 "E618", model.source, "this model is compiled already", "compile the .nir or the module that it came from"
             )
         )
-    _settled_or_asked(model, profile)
-    arith = _settled(model, profile, arith, None)[1]
+    require_profile(model, profile)
+    arith = settled(model, profile, arith, None)[1]
     calibration, labels = calibration_data(data, model.graph)
     return lower(
         model.graph, target, profile, arithmetic=arith or "float64", opt=opt, passes=passes,
@@ -218,24 +219,18 @@ def run(
     inputs = read_arrays(inputs) if isinstance(inputs, (str, Path)) else inputs
     model = load(model, like=only_shape(inputs))
     runner = get_backend(backend).with_options(backend_options or {})
-    settled, number = _settled(model, profile, arith, target)
-    _settled_or_asked(model, settled)
-    if model.program is not None and (target is None or _name(target) == model.program.target):
+    named, number = settled(model, profile, arith, target)
+    require_profile(model, named)
+    given = prepare_inputs(inputs, model.graph, steps=steps, encode=encode, seed=seed)
+    if model.program is not None and (target is None or target_name(target) == model.program.target):
         program = model.program
     else:
-        # Without a target the model runs as it is; with one, as `compile` would have it, recorded nodes kept.
-        keep = selected(model.graph, record)
-        opt = 0 if target is None else 1
-        number = number or runner.arithmetics[0]
-        # Integers need scales: those that fit what is about to be run.
-        fitted = None
-        if number == "loihi":
-            fitted = dict(prepare_inputs(inputs, model.graph, steps=steps, encode=encode, seed=seed).values)
+        # Without a target the model runs as it is; with one, as `compile` would have it, recorded nodes kept. Integers
+        # get scales that fit what is about to be run.
         program = lower(
-            model.graph, target, settled, arithmetic=number, opt=opt, chips=chips, keep=keep, data=fitted,
-            evaluator=EngineEvaluator(),
+            model.graph, target, named, arithmetic=number or runner.arithmetics[0], opt=0 if target is None else 1,
+            chips=chips, keep=selected(model.graph, record), data=given.values, evaluator=EngineEvaluator(),
         )  # fmt: skip
-    given = prepare_inputs(inputs, program.graph, steps=steps, encode=encode, seed=seed)
     if steps is None:
         given = drained(given, program)
     chip = chip_of(program, target)  # before the run: a price that cannot be had is said at once
@@ -264,12 +259,12 @@ def compare_backends(
             Diagnostic("E609", "--backends", f"{len(backends)} backends named, two are compared", "--backends A,B")
         )
     runners = [get_backend(name) for name in backends]
-    settled, number = _settled(model, profile, arith, None)
-    _settled_or_asked(model, settled)
+    named, number = settled(model, profile, arith, None)
+    require_profile(model, named)
     shared = [a for a in runners[0].arithmetics if a in runners[1].arithmetics] or [*runners[0].arithmetics]
     given = prepare_inputs(inputs, model.graph, steps=steps, encode=encode, seed=seed)
     program = model.program or lower(
-        model.graph, None, settled, arithmetic=number or shared[0], opt=0, data=given.values, evaluator=EngineEvaluator()
+        model.graph, None, named, arithmetic=number or shared[0], opt=0, data=given.values, evaluator=EngineEvaluator()
     )
     given = given if steps is not None else drained(given, program)
     return compare_programs(program, given, runners, seed=seed)
@@ -315,7 +310,7 @@ def export(model: Any, path: str | Path, *, dialect: str, profile: Profile | str
         )
     stated = stated_profile(model, profile)
     if stated is None and dialect not in OWN:
-        _settled_or_asked(model, None)
+        require_profile(model, None)
         raise missing_profile()
     return export_nir(model.graph, stated, path, dialect)
 
@@ -357,88 +352,16 @@ def emit(
     inputs = read_arrays(inputs) if isinstance(inputs, (str, Path)) else inputs
     model = load(model, like=only_shape(inputs))
     writer = get_backend(backend)
-    settled, number = _settled(model, profile, arith, None)
-    _settled_or_asked(model, settled)
+    named, number = settled(model, profile, arith, None)
+    require_profile(model, named)
     if inputs is None:
         inputs = made_up(model.graph, steps or 100, seed)
     given = prepare_inputs(inputs, model.graph, steps=steps, encode=encode, seed=seed)
     program = model.program or lower(
-        model.graph, None, settled, arithmetic=number or writer.arithmetics[0], opt=0, data=given.values,
+        model.graph, None, named, arithmetic=number or writer.arithmetics[0], opt=0, data=given.values,
         evaluator=EngineEvaluator(),
     )  # fmt: skip
     return write_script(writer, program, given.values, Path(folder), model.source)
-
-
-def stated_profile(model: Model, given: Profile | str | None = None) -> Profile | None:
-    """Return the profile that a run of *model* would use, or None where nobody states one."""
-    return _settled(model, given, None, None)[0] or model.profile
-
-
-def _settled_or_asked(model: Model, profile: Profile | str | None) -> None:
-    """Refuse a run without a profile where the dialect of the model's file leaves something open (E338)."""
-    if profile is None and model.profile is None and model.leaves_open is not None:
-        raise _asked_back(model.leaves_open)
-
-
-def _asked_back(leaves_open: Diagnostic) -> ProfileError:
-    return ProfileError(replace(leaves_open, severity="error"))
-
-
-def _settled(
-    model: Model, profile: Profile | str | None, arith: str | None, target: Target | str | None
-) -> tuple[Profile | None, str | None]:
-    """Return the profile and arithmetic that are named, held against those that a compiled program carries.
-
-    Raises
-    ------
-    ProfileError
-        E336 where the program carries another profile.
-    UsageError
-        E620 for another arithmetic, E621 for another target.
-    """
-    named = None if profile is None else parse_profile(profile)
-    program = model.program
-    if program is None:
-        stated = model.graph.notes.get("arithmetic")
-        if stated is None:
-            return named, arith
-        # A model of integers means nothing in another number system, or in another time.
-        if arith is not None and arith != stated:
-            raise UsageError(
-                Diagnostic("E620", model.source, f"the model is made of integers of {stated}, {arith} was given",
-                           f"leave --arith out, or give {stated}")
-            )  # fmt: skip
-        if named is not None and model.graph.profile is not None and not same_timing(named, model.graph.profile):
-            raise ProfileError(
-                Diagnostic("E336", model.source, f"the file states the profile {model.graph.profile.name}, {named.name} was "
-                           "given: " + "; ".join(differences(model.graph.profile, named)), "leave the profile out")
-            )  # fmt: skip
-        return named, str(stated)
-    if named is not None and not same_timing(named, program.profile):
-        raise ProfileError(
-            Diagnostic("E336", model.source, f"the program was compiled with {program.profile.name}, {named.name} was given: "
-                       + "; ".join(differences(program.profile, named)),
-                       "leave the profile out, or compile the model anew")
-        )  # fmt: skip
-    if arith is not None and arith != program.arithmetic:
-        raise UsageError(
-            Diagnostic("E620", model.source, f"the program was compiled for {program.arithmetic}, {arith} was given",
-                       "leave --arith out, or compile the model anew")
-        )  # fmt: skip
-    if target is not None and program.target and _name(target) != program.target:
-        raise UsageError(
-            Diagnostic("E621", model.source, f"the program was compiled for {program.target}, {_name(target)} was given",
-                       "leave --target out, or compile the model for the other one")
-        )  # fmt: skip
-    return program.profile, program.arithmetic
-
-
-def _name(target: Target | str) -> str:
-    if isinstance(target, str):
-        from spikeport.hw_profiles.target import load_target
-
-        target = load_target(target)
-    return target.name
 
 
 def _check_limits(program: Program) -> None:
