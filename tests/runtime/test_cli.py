@@ -12,7 +12,6 @@ from spikeport.compiler.driver import lower
 from spikeport.ir import parse_profile
 from spikeport.ir.codes import CODES
 from spikeport.runtime.artifact import save_artifact
-from spikeport.runtime.cli.main import run_command
 
 
 @pytest.fixture
@@ -23,19 +22,6 @@ def here(tmp_path, monkeypatch):
     np.save("x.npy", spikes((5, 20, 4)))
     np.save("one.npy", spikes((20, 4)))
     return tmp_path
-
-
-@pytest.fixture
-def call(capsys):
-    """Call the command: exit code, stdout, stderr."""
-
-    def run(*args):
-        capsys.readouterr()
-        code = run_command([str(a) for a in args])
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return run
 
 
 RUN = ("run", "model.py:build", "-b", "reference", "-i", "x.npy", "-p", PROFILE)

@@ -8,7 +8,6 @@ from small_models import PROFILE, small_graph, spikes, write_builder
 
 import spikeport
 from spikeport.ir.diagnostics import ProfileError, RunError, UnsupportedError, UsageError
-from spikeport.runtime.cli.main import run_command
 
 LABELS = np.array([0, 1, 2, 0, 1])
 
@@ -20,17 +19,6 @@ def here(tmp_path, monkeypatch):
     np.save("x.npy", spikes((5, 20, 4)))
     np.savez("calib.npz", inputs=spikes((5, 20, 4)), labels=LABELS)
     return tmp_path
-
-
-@pytest.fixture
-def call(capsys):
-    def run(*args):
-        capsys.readouterr()
-        code = run_command([str(a) for a in args])
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return run
 
 
 COMPILE = ("compile", "model.py:build", "-t", "loihi1", "-p", PROFILE, "--arith", "loihi", "-o", "m.spk")
