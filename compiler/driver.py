@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from spikeport.compiler.passes.base import Evaluator, PassContext
 from spikeport.compiler.pipeline import Pipeline
+from spikeport.ir.arithmetic import Arithmetic
 from spikeport.ir.arithmetic import arithmetic as find_arithmetic
-from spikeport.ir.diagnostics import Diagnostic
+from spikeport.ir.diagnostics import Diagnostic, UsageError, did_you_mean
 from spikeport.ir.graph import Graph
 from spikeport.ir.ops import Array
 from spikeport.ir.profile import Profile
@@ -87,6 +88,8 @@ def lower(
 
     Raises
     ------
+    UsageError
+        E625 for an approximation that the arithmetic does not have.
     ProfileError
         E33x.
     VerifyError
@@ -100,6 +103,7 @@ def lower(
     """
     chosen, said = resolve_profile(graph, profile)
     number = find_arithmetic(arithmetic)
+    _known(allow, number)
     found = [*said, *verify(graph, chosen)]
     if isinstance(target, str):
         from spikeport.hw_profiles.target import load_target
@@ -134,6 +138,21 @@ def lower(
 
     program = map_graph(lowered, chosen, target, arithmetic=number.name, chips=chips)
     return dataclasses.replace(program, passes=records, notes={**program.notes, **notes})
+
+
+def _known(allow: tuple[str, ...], number: Arithmetic) -> None:
+    """Refuse a word of --allow that would change nothing (E625)."""
+    words = number.approximations
+    wrong = [
+        Diagnostic(
+            "E625", "--allow", f"arithmetic {number.name} has no approximation {word!r}{did_you_mean(word, words)}",
+            f"it has {', '.join(words)}" if words else "leave it out, or compile for an arithmetic that has it (loihi)",
+        )
+        for word in allow
+        if word not in words
+    ]  # fmt: skip
+    if wrong:
+        raise UsageError(wrong)
 
 
 def _rewritten(target: Target | None, graph: Graph, profile: Profile) -> list[Diagnostic]:

@@ -25,12 +25,15 @@ class Arithmetic:
         Width of integer weights; None for weights in *dtype*.
     summary : str
         One line for people.
+    approximations : tuple of str
+        What it cannot do and does otherwise on request (``--allow``).
     """
 
     name: str
     dtype: Any
     weight_bits: int | None
     summary: str
+    approximations: tuple[str, ...] = ()
 
 
 ARITHMETICS: dict[str, Arithmetic] = {
@@ -38,10 +41,13 @@ ARITHMETICS: dict[str, Arithmetic] = {
     for a in (
         Arithmetic("float64", np.dtype(np.float64), None, "IEEE double: the reference"),
         Arithmetic("float32", np.dtype(np.float32), None, "IEEE single, sums in the canonical order"),
-        Arithmetic("loihi", np.dtype(np.float64), None, "Loihi's integers as Lava fixed_pt computes them, held in doubles"),
+        Arithmetic(
+            "loihi", np.dtype(np.float64), None, "Loihi's integers as Lava fixed_pt computes them, held in doubles",
+            ("reset-change",),
+        ),
         Arithmetic("spinnaker2", np.dtype(np.float64), 8, "int8 weights, one scale a population; the state in double"),
     )
-}
+}  # fmt: skip
 
 
 def arithmetic(name: str | Arithmetic) -> Arithmetic:

@@ -452,6 +452,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "Every Input node needs an array in the data. `spikeport inspect` shows the names."),
     ("E624", "labels that do not fit the data",
      "Labels are integers, one for each sample of the calibration data."),
+    ("E625", "an approximation that is not there",
+     "--allow asks for approximations by name, and a name that would do nothing is refused: arithmetic loihi has "
+     "reset-change, the others have none."),
     ("E630", "not a model",
      "A model is a .nir, a .spk, or FILE.py:FUNCTION that builds a torch module."),
     ("E631", "a file that cannot be written",

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spikeport.ir.arithmetic import ARITHMETICS
 from spikeport.ir.diagnostics import Diagnostic
 from spikeport.ir.dynamics import NeuronModel
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Array, Shape, Threshold
 
 #: Opt-in that turns resets other than to a value into resets to zero.
-RESET_CHANGE = "reset-change"
+(RESET_CHANGE,) = ARITHMETICS["loihi"].approximations
 
 
 @dataclass(frozen=True, slots=True, eq=False)

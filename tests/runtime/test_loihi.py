@@ -7,7 +7,9 @@ import pytest
 from small_models import PROFILE, small_graph, spikes, write_builder
 
 import spikeport
+from spikeport.ir import Edge, Node
 from spikeport.ir.diagnostics import ProfileError, RunError, UnsupportedError, UsageError
+from spikeport.ir.ops import Flatten
 
 LABELS = np.array([0, 1, 2, 0, 1])
 
@@ -103,6 +105,29 @@ def test_labels_must_fit_the_data(labels, what):
         spikeport.compile(
             small_graph(), None, PROFILE, arith="loihi", data={"inputs": spikes((5, 20, 4)), "labels": labels}
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arith", "word", "what"),
+    [("loihi", "reset-chnge", r"did you mean 'reset-change'\?"), ("float64", "reset-change", "has no approximation")],
+)
+def test_an_approximation_that_would_do_nothing_is_refused(arith, word, what):
+    with pytest.raises(UsageError, match=f"E625.*{what}"):
+        spikeport.compile(small_graph(), None, PROFILE, arith=arith, data=spikes((5, 20, 4)), allow=(word,))
+
+
+def test_outputs_behind_a_flatten_are_drained_too():
+    graph, x = small_graph(), spikes((5, 20, 4))
+    edges = [e for e in graph.edges if e.target != "output"]
+    behind = graph.replace(
+        nodes=[*graph.nodes, Node("flatter", Flatten(0, -1))],
+        edges=[*edges, Edge("readout", "flatter"), Edge("flatter", "output")],
+    )
+    data = {"inputs": x, "labels": LABELS}
+    program = spikeport.compile(behind, None, PROFILE, arith="loihi", data=data)
+    assert program.notes["drain"] == 2
+    plain = spikeport.compile(graph, None, PROFILE, arith="loihi", data=data)
+    assert program.notes["measured"]["correct"] == plain.notes["measured"]["correct"]
 
 
 def test_a_reset_by_subtraction_is_changed_on_request_only_and_measured():
