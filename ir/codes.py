@@ -513,6 +513,33 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E812", "a generated program that failed",
      "The C++ program that a backend generated was refused by the compiler, or ended before its results were written; the "
      "message has its last words. Brian2's mode numpy compiles nothing and gives the same spikes."),
+    ("E850", "a device without a program",
+     "Load an artifact before the run; a reset takes it away."),
+    ("E851", "a device that is not fresh after its reset",
+     "What was read back from it is not what a fresh device has: something of an earlier run is left. Take it out of use."),
+    ("E852", "a program for another chip than the device",
+     "Compile the model for the device's target."),
+    ("E853", "a device that does something else than the model",
+     "The message names the criteria that failed and the first divergence; divergence.npz holds both runs. A known, harmless "
+     "difference is stated by the policy: @pytest.mark.hil_tolerance."),
+    ("E854", "over budget",
+     "The run took more than @pytest.mark.hil_budget allows. The message has the number, its limit and its source."),
+    ("E855", "a budget that cannot be judged",
+     "The number is not known for this target or device, or the baseline has none. An unknown number is never within a budget."),
+    ("E856", "no recording of this run",
+     "A cassette is replayed for the same artifact, input, request and firmware only; the message says what differs from the "
+     "nearest one. Record anew on the bench with --hil-record."),
+    ("E857", "a recording that cannot be read",
+     "The cassette is damaged, was edited, or is of another version. Record anew."),
+    ("E858", "nothing that can be compared",
+     "The two runs have no recorded array in common, or are of different sizes. Record the same layers on both sides, on the "
+     "same input."),
+    ("E859", "an argument of a marker, a policy or an option that cannot be",
+     "The message lists what there is."),
+    ("E860", "a driver that cannot be loaded",
+     "Drivers of hardware are entry points of the group spikeport.hil_drivers. Install the package that has it anew."),
+    ("E861", "a baseline that cannot be read",
+     "It is written by pytest --hil-baseline FILE --hil-baseline-update, and by nothing else."),
     ("E865", "no answer from the daemon",
      "The connection is gone, or only looks alive; calls were made again until the time for that was over. Check that "
      "`spikeport hild` runs there, the address, and whether it has TLS (hilds://) or not (hild://)."),
