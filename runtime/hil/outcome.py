@@ -77,9 +77,7 @@ class HilError(SpikeportError):
 
     exit_code = 9
 
-    def __init__(
-        self, diagnostics: Diagnostic | Iterable[Diagnostic], outcome: Outcome = Outcome.INFRASTRUCTURE
-    ) -> None:
+    def __init__(self, diagnostics: Diagnostic | Iterable[Diagnostic], outcome: Outcome = Outcome.INFRASTRUCTURE) -> None:
         super().__init__(diagnostics)
         self.outcome = outcome
 
