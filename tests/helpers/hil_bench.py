@@ -31,7 +31,7 @@ def artifact(seed=0):
 
 def device(name="one", **config):
     """Return the configuration of a device with the driver of hil_drivers."""
-    return DeviceConfig(name, driver="hil_drivers:make", config=config, target="board")
+    return DeviceConfig(name, driver="hil_drivers:make", config=config)
 
 
 def config(state, *devices, limits=None, **more):
@@ -69,7 +69,7 @@ class Process:
         self.state, self.port, self._before = state, 0, before
         self.file = state.parent / "hild.toml"
         self.file.write_text(
-            '[devices.one]\ndriver = "hil_drivers:make"\ntarget = "board"\n'
+            '[devices.one]\ndriver = "hil_drivers:make"\n'
             f"[limits]\nstall_s = 20\nmemory_mb = 512\n{limits}\n"
         )
         self.start()

@@ -150,9 +150,12 @@ class Book:
 
     def _place(self, ticket: Ticket) -> int:
         """Return how many grants it takes until *ticket*, in the order in which they will be made."""
-        mine = self._queue[ticket.owner or ticket.client]
-        turn = mine.index(ticket)
-        return 1 + sum(min(len(line), turn + 1) if line is not mine else turn for line in self._queue.values())
+        lines = list(self._queue.values())
+        mine = lines.index(self._queue[ticket.owner or ticket.client])
+        turn = lines[mine].index(ticket)
+        # Those before us in the round have had one turn more than those behind us when ours comes.
+        others = (min(len(line), turn + (number < mine)) for number, line in enumerate(lines) if number != mine)
+        return 1 + turn + sum(others)
 
     def match(self) -> None:
         """Give the free devices to those who wait: clients in turn, each client's requests in their order."""

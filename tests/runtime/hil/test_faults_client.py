@@ -210,7 +210,7 @@ def test_a_device_that_does_not_exist_is_said_at_once(bench):
         with pytest.raises(HilError, match="no device is like 'loihi3'") as found:
             pool.lease("loihi3")
         assert (found.value.diagnostics[0].code, found.value.outcome) == ("E869", Outcome.UNSUPPORTED)
-        assert pool.lease("board").info.name == "one"
+        assert pool.lease("one").info.name == "one"
 
 
 def test_a_lease_lives_as_long_as_its_client_shows_itself(bench):

@@ -143,7 +143,7 @@ def test_a_reset_that_leaves_something_quarantines_the_device(tmp_path):
             pool.lease(wait_s=5)
         assert (found.value.diagnostics[0].code, found.value.outcome) == ("E874", Outcome.QUARANTINED)
     with running(tmp_path / "state") as daemon, connect(daemon.url) as pool:  # a restart does not lift it
-        assert pool.devices()[0].health.startswith("quarantined: after a reset its state is not")
+        assert pool.devices()[0].health.startswith("quarantined: after its reset one reads back")
         daemon.service.keepers["one"].judge("")
         works(daemon.url)
 
