@@ -65,13 +65,11 @@ def path_of_helpers():
 class Process:
     """A daemon in a process of its own, on one port however often it starts."""
 
-    def __init__(self, state, limits="", before=""):
+    def __init__(self, state, limits="", before="", more=""):
         self.state, self.port, self._before = state, 0, before
         self.file = state.parent / "hild.toml"
-        self.file.write_text(
-            '[devices.one]\ndriver = "hil_drivers:make"\n'
-            f"[limits]\nstall_s = 20\nmemory_mb = 512\n{limits}\n"
-        )
+        more = more or '[devices.one]\ndriver = "hil_drivers:make"\n'
+        self.file.write_text(f"{more}[limits]\nstall_s = 20\nmemory_mb = 512\n{limits}\n")
         self.start()
 
     @property

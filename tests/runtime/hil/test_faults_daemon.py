@@ -1,5 +1,6 @@
 """A daemon that is killed, started twice, out of disk, or whose clock is set: nothing that was acknowledged is lost."""
 
+import os
 import threading
 import time
 
@@ -12,6 +13,7 @@ from hil_drivers import LARGE, SLOW
 from spikeport.ir.diagnostics import UsageError
 from spikeport.runtime.hil import wire
 from spikeport.runtime.hil.client import connect
+from spikeport.runtime.hil.daemon.leases import Want
 from spikeport.runtime.hil.daemon.service import Service
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.outcome import HilError, Outcome
@@ -97,7 +99,6 @@ def test_a_jump_of_the_time_of_day_moves_no_lease(tmp_path):
                     wall[0] += jump
                     time.sleep(0.3)
                     assert_same(run(leased))
-                service.book.clock  # noqa: B018 (named for the reader: this one alone ends leases)
                 leased._closing.set()  # no more signs of life
                 wall[0] -= 1e9
                 until(lambda: service.book.state()["leases"] == 0)  # nor does a jump back make it longer
@@ -113,8 +114,7 @@ def test_the_clock_that_leases_run_on_is_the_one_that_is_given(tmp_path):
         service = Service(config(tmp_path / "state"), clock=lambda: now[0])
     try:
         service.book.offer("one", service.keepers["one"].info)
-        want = __import__("spikeport.runtime.hil.daemon.leases", fromlist=["Want"]).Want()
-        lease = service.book.ask("", "c", "ticket-1", want, 30.0)
+        lease = service.book.ask("", "c", "ticket-1", Want(), 30.0)
         service.book.hold("", lease.id, lease.fence)
         now[0] = 29.9
         assert service.book.expire()[0] == []
@@ -153,7 +153,8 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path):
 
 def test_a_daemon_that_may_write_no_more(tmp_path):
     limited = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))"
-    with Process(tmp_path / "state", before=limited) as daemon, connect(daemon.url, retry_s=0.0) as pool, pool.lease() as leased:
+    with Process(tmp_path / "state", before=limited) as daemon, connect(daemon.url, retry_s=0.0) as pool:
+        leased = pool.lease(ttl_s=1.5)  # that it was given back cannot be written down
         leased.load(artifact())
         got = []
         for _ in range(60):
@@ -174,8 +175,6 @@ def test_a_daemon_that_may_write_no_more(tmp_path):
 
 def test_an_audit_log_that_cannot_be_written_stops_new_work_not_the_daemon(tmp_path):
     with running(tmp_path / "state") as daemon, connect(daemon.url, retry_s=0.0) as pool:
-        import os
-
         audit_log = daemon.service.audit
         before = os.dup(audit_log._file)
         full = os.open("/dev/full", os.O_WRONLY)
