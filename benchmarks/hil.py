@@ -46,6 +46,7 @@ def measure_load(options, folder):
 
 def measure_overhead(options, folder):
     """The same run in this process and through a daemon, in the engine."""
+
     def times(leased, count=200):
         leased.load(artifact())
         taken = []
@@ -57,9 +58,9 @@ def measure_overhead(options, folder):
 
     with LocalDevice("engine") as local:
         here = times(local)
-    with running(folder / "state", DeviceConfig("sim", backend="engine"), limits={"memory_mb": 2048.0}) as daemon:
-        with connect(daemon.url) as pool, pool.lease() as leased:
-            there = times(leased)
+    engine, limits = DeviceConfig("sim", backend="engine"), {"memory_mb": 2048.0}
+    with running(folder / "state", engine, limits=limits) as daemon, connect(daemon.url) as pool, pool.lease() as leased:
+        there = times(leased)
     over = float(np.median(there) - np.median(here))
     return {
         "in_process_ms": round(float(np.median(here)), 2), "daemon_ms": round(float(np.median(there)), 2),
@@ -114,7 +115,11 @@ def measure_death(options, folder):
             os.kill(pid, signal.SIGKILL)
             thread.join()
             taken.append(told[0] - killed)
-    return {"median_s": round(float(np.median(taken)), 3), "most_s": round(max(taken), 3), "bars": {"told < 1 s": max(taken) < 1}}
+    return {
+        "median_s": round(float(np.median(taken)), 3),
+        "most_s": round(max(taken), 3),
+        "bars": {"told < 1 s": max(taken) < 1},
+    }
 
 
 def measure_fuzz(options, folder):

@@ -38,7 +38,9 @@ def mutated(data, rng):
         elif how == 5:
             del out[rng.randrange(max(1, len(out))) :]
         else:
-            out[at : at + 8] = rng.choice((b"\xff" * 8, b"\0" * 8, (2**31).to_bytes(8, "little"), (2**63).to_bytes(8, "little")))
+            out[at : at + 8] = rng.choice(
+                (b"\xff" * 8, b"\0" * 8, (2**31).to_bytes(8, "little"), (2**63).to_bytes(8, "little"))
+            )
     return bytes(out)
 
 
@@ -63,7 +65,23 @@ def repacked(data, rng):
     return stream.getvalue()
 
 
-_ODD = (None, True, -1, 0, 1e308, 2**63, "", "x" * 300, f"../{CANARY}", [], {}, [[]], {"array": 10**6}, {"kind": "os.system"}, 0.5)
+_ODD = (
+    None,
+    True,
+    -1,
+    0,
+    1e308,
+    2**63,
+    "",
+    "x" * 300,
+    f"../{CANARY}",
+    [],
+    {},
+    [[]],
+    {"array": 10**6},
+    {"kind": "os.system"},
+    0.5,
+)
 
 
 def tampered(data, rng):
@@ -156,11 +174,14 @@ def requests(count, folder, seed):
     service.start()
     tally = {"requests": 0, "answered": 0, "denied": 0, "request_crashes": 0, "request_hangs": 0}
     try:
+
         def lease():
             ask = {"id": rng.randbytes(8).hex(), "target": "", "features": [], "ttl_s": 3600.0, "client": "fuzz"}
+
             def poll():
                 answer, _ = wire.decode(service.call("acquire", None, "fuzz", wire.encode(ask)))
                 return answer if answer["state"] == "granted" else None
+
             return until(poll)
 
         held = lease()
@@ -206,6 +227,7 @@ def valid(rng, held):
         ("do", {**lease, "do": "load", "id": name, "sha256": digest, "wait_s": 0.0}, b""),
         ("do", {**lease, "do": "run", "id": name, "wait_s": 0.0, **run}, body),
         ("do", {**lease, "do": "digest", "id": name}, b""), ("wait", {"id": name, "client": "fuzz"}, b""),
-        ("fetch", {"id": name, "offset": 0, "client": "fuzz"}, b""), ("judge", {"device": "one", "reason": "x", "client": "fuzz"}, b""),
+        ("fetch", {"id": name, "offset": 0, "client": "fuzz"}, b""),
+        ("judge", {"device": "one", "reason": "x", "client": "fuzz"}, b""),
         (rng.choice(sorted(SCOPE)), {"client": "fuzz"}, b""),
     ])  # fmt: skip

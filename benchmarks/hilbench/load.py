@@ -1,5 +1,6 @@
 """Many clients share few devices: what each got, who had which device when, and the memory of the daemon."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def judge(rows, failed, memory, seconds):
     overlaps = 0
     for name in {row[0] for row in rows}:
         spans = sorted((row[3], row[4]) for row in rows if row[0] == name)
-        overlaps += sum(b[0] < a[1] for a, b in zip(spans, spans[1:], strict=False))
+        overlaps += sum(b[0] < a[1] for a, b in itertools.pairwise(spans))
     fences = [(row[0], row[1]) for row in rows]
     third = [mb for at, mb in memory if seconds / 3 <= at <= seconds * 2 / 3]
     last = [mb for at, mb in memory if at > seconds * 2 / 3]
@@ -90,6 +91,7 @@ def judge(rows, failed, memory, seconds):
         "leases": len(rows), "runs": sum(row[6] for row in rows), "lost": sum(row[6] - row[5] for row in rows) + len(failed),
         "double_granted": overlaps + len(fences) - len(set(fences)), "failed_clients": failed,
         "calls_made_again": sum({(row[0], row[1]): row[7] for row in rows}.values()),
-        "wait_median_s": round(waits[len(waits) // 2], 3) if waits else None, "wait_most_s": round(waits[-1], 3) if waits else None,
+        "wait_median_s": round(waits[len(waits) // 2], 3) if waits else None,
+        "wait_most_s": round(waits[-1], 3) if waits else None,
         "daemon_mb": [round(memory[0][1], 1), round(max(third), 1) if third else None, round(max(last), 1) if last else None],
     }  # fmt: skip

@@ -104,10 +104,10 @@ class Pool:
         return answer
 
     def call(
-        self, method: str, header: Mapping[str, Any], body: bytes = b"", seconds: float = ANSWER_S, retry_s: float | None = None,
-        is_wanted: Callable[[], bool] = lambda: True,
+        self, method: str, header: Mapping[str, Any], body: bytes = b"", seconds: float = ANSWER_S,
+        retry_s: float | None = None, is_wanted: Callable[[], bool] = lambda: True,
     ) -> tuple[dict[str, Any], bytes]:  # fmt: skip
-        """Make a call, again where no answer comes or the daemon is too busy, until *retry_s* are over; raise what it refused."""
+        """Make a call, until *retry_s* are over again where no answer comes or the daemon is busy; raise what it refused."""
         message = wire.encode({**header, "client": self.client}, body)
         until, pause = time.monotonic() + (self.retry_s if retry_s is None else retry_s), 0.05
         while True:

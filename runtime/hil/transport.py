@@ -63,8 +63,9 @@ class Server:
         threads: int, calls: int,
     ) -> None:  # fmt: skip
         grpc = _grpc()
+        base: Any = grpc.GenericRpcHandler
 
-        class Handler(grpc.GenericRpcHandler):
+        class Handler(base):
             def service(self, details: Any) -> Any:
                 service, _, method = str(details.method).lstrip("/").partition("/")
                 if service != SERVICE:

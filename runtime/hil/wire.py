@@ -154,11 +154,13 @@ def info_from(data: Any) -> DeviceInfo:
     """Return the DeviceInfo in *data*; raise WireError E877."""
     if not isinstance(data, dict):
         raise wire_error("the description of a device is no object")
-    texts = [field(data, name, str) for name in ("name", "kind", "backend", "target")]
     features = field(data, "features", list)
     if any(type(f) is not str for f in features):
         raise wire_error("a feature of a device is no text")
-    return DeviceInfo(*texts, tuple(features), field(data, "firmware", str), field(data, "health", str))
+    return DeviceInfo(
+        field(data, "name", str), field(data, "kind", str), field(data, "backend", str), field(data, "target", str),
+        tuple(features), field(data, "firmware", str), field(data, "health", str),
+    )  # fmt: skip
 
 
 def encode_run(run: DeviceRun) -> tuple[dict[str, Any], bytes]:

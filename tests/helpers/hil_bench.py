@@ -78,7 +78,7 @@ class Process:
 
     def start(self):
         """Start it, and wait until it listens."""
-        code = f"{self._before}\nfrom spikeport.runtime.cli.main import run_command\nimport sys\nsys.exit(run_command(sys.argv[1:]))"
+        code = f"{self._before}\nfrom spikeport.runtime.cli.main import main\nmain()"
         command = [sys.executable, "-P", "-c", code, "hild", "--config", str(self.file), "--state", str(self.state)]
         self.process = subprocess.Popen(
             [*command, "--listen", f"127.0.0.1:{self.port}"], stdout=subprocess.PIPE, text=True,

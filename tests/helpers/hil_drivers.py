@@ -28,7 +28,7 @@ class Rascal(LocalDevice):
             os.kill(os.getpid(), signal.SIGKILL) if Path(once).exists() else None
         if exclusive := config.get("exclusive"):
             # A port that two cannot have at once.
-            self._lock = Path(exclusive).open("w")
+            self._lock = Path(exclusive).open("w")  # noqa: SIM115 (held as long as the device is)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def run(self, inputs, *, record=(), record_state=False, seed=0, timeout_s=None):

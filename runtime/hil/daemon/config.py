@@ -184,7 +184,7 @@ def _keys(data: Mapping[str, Any], known: tuple[str, ...], where: str, found: li
 
 
 def _limits(data: dict[str, Any], found: list[Diagnostic]) -> Limits:
-    kinds = {f.name: type(f.default) for f in dataclasses.fields(Limits)}
+    kinds: dict[str, type[int] | type[float]] = {n: type(v) for n, v in dataclasses.asdict(Limits()).items()}
     _keys(data, tuple(kinds), "limits", found)
     good: dict[str, Any] = {}
     for name, value in data.items():
@@ -203,12 +203,9 @@ def _device(name: str, entry: Any, found: list[Diagnostic]) -> DeviceConfig:
         return DeviceConfig(name)
     fields = {f.name: f.type for f in dataclasses.fields(DeviceConfig) if f.name != "name"}
     _keys(entry, tuple(fields), where, found)
-    for key in ("backend", "driver", "target"):
-        if not isinstance(entry.get(key, ""), str):
-            found.append(_wrong(f"{where}.{key}", f"{entry[key]!r:.40} is no text"))
-    for key in ("options", "config"):
-        if not isinstance(entry.get(key, {}), dict):
-            found.append(_wrong(f"{where}.{key}", f"{entry[key]!r:.40} is no table"))
+    for kind, what, keys in ((str, "text", ("backend", "driver", "target")), (dict, "table", ("options", "config"))):
+        wrong = [key for key in keys if not isinstance(entry.get(key, kind()), kind)]
+        found += [_wrong(f"{where}.{key}", f"{entry[key]!r:.40} is no {what}") for key in wrong]
     memory = entry.get("memory_mb", 0.0)
     if isinstance(memory, bool) or not isinstance(memory, (int, float)) or not 0 <= memory < 1e9:
         found.append(_wrong(f"{where}.memory_mb", f"{memory!r:.40} is no number"))

@@ -33,7 +33,7 @@ def error_json(error: BaseException) -> dict[str, Any]:
 
 def _facts(finding: Diagnostic) -> dict[str, Any]:
     return {
-        str(k)[:80]: v if v is None or isinstance(v, (bool, int, float)) and v == v and abs(v) < 1e300 else str(v)[:200]
+        str(k)[:80]: v if v is None or (isinstance(v, (bool, int, float)) and v == v and abs(v) < 1e300) else str(v)[:200]
         for k, v in list(finding.facts.items())[:40]
     }  # fmt: skip
 

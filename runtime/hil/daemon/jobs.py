@@ -11,9 +11,11 @@ from spikeport.ir.diagnostics import Diagnostic, SpikeportError
 from spikeport.runtime.hil import wire
 from spikeport.runtime.hil.daemon.audit import Audit
 from spikeport.runtime.hil.daemon.config import Limits
+from spikeport.runtime.hil.daemon.desk import Job
 from spikeport.runtime.hil.daemon.errors import error_json
-from spikeport.runtime.hil.daemon.keeper import Job, Keeper
-from spikeport.runtime.hil.daemon.leases import Lease, too_busy
+from spikeport.runtime.hil.daemon.keeper import Keeper
+from spikeport.runtime.hil.daemon.leases import Lease
+from spikeport.runtime.hil.daemon.refusals import too_busy
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.outcome import HilError, Outcome
 from spikeport.runtime.strict_json import dump_json

@@ -7,21 +7,17 @@ import dataclasses
 import os
 import selectors
 import threading
-import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from spikeport.ir.diagnostics import BackendUnavailable, Diagnostic, SpikeportError, UsageError
 from spikeport.runtime.hil import wire
-from spikeport.runtime.hil.daemon.audit import Audit
-from spikeport.runtime.hil.daemon.config import DeviceConfig, Limits
+from spikeport.runtime.hil.daemon.config import DeviceConfig
+from spikeport.runtime.hil.daemon.desk import Desk, Job
 from spikeport.runtime.hil.daemon.errors import error_from
-from spikeport.runtime.hil.daemon.leases import Book, Lease, quarantined, stale
+from spikeport.runtime.hil.daemon.leases import Lease
 from spikeport.runtime.hil.daemon.line import Line, Revoked, WorkerLost
-from spikeport.runtime.hil.daemon.store import Store
+from spikeport.runtime.hil.daemon.refusals import quarantined, stale
 from spikeport.runtime.hil.device import DeviceInfo
 from spikeport.runtime.hil.outcome import HilError, Outcome
 
@@ -30,34 +26,6 @@ _LIMIT = {"connect": "connect_s", "load": "configure_s", "run": "run_s", "reset"
           "close": "read_back_s"}  # fmt: skip
 #: Seconds until a device that cannot be had (its backend is not installed, ...) is tried again.
 _AGAIN_S = 30.0
-
-
-@dataclass
-class Job:
-    """A request on its way: the order for the worker, and once it is done the answer."""
-
-    key: tuple[str, str]
-    digest: str
-    lease: Lease
-    order: dict[str, Any]
-    body: bytes
-    generation: str = ""
-    done: threading.Event = field(default_factory=threading.Event)
-    step: tuple[int, int] = (0, 0)
-    answer: tuple[dict[str, Any], bytes, Path | None] | None = None
-
-
-@dataclass
-class Desk:
-    """What the keepers of a daemon share."""
-
-    store: Store
-    book: Book
-    audit: Audit
-    limits: Limits
-    folder: Path
-    finish: Callable[[Job, dict[str, Any], bytes, Path | None], None]
-    fail: Callable[[Job, SpikeportError], None]
 
 
 class Keeper(threading.Thread):
@@ -81,6 +49,9 @@ class Keeper(threading.Thread):
         """Names the worker that is there now; a program is loaded into one worker."""
         line = self.line
         return line.generation if line is not None else ""
+
+    def _is_shut(self) -> bool:
+        return bool(self.quarantined)
 
     def wake(self) -> None:
         """Have the keeper look up: a lease began or ended, a job came, the daemon stops."""
@@ -138,7 +109,7 @@ class Keeper(threading.Thread):
         os.close(self._bell)
 
     def _turn(self) -> None:
-        if self.quarantined:
+        if self._is_shut():
             self._drop_line()
             self._say(f"quarantined: {self.quarantined}")
             self._refuse_jobs()
@@ -157,7 +128,7 @@ class Keeper(threading.Thread):
             self._serve(lease)
         finally:
             self._refuse_jobs()
-        if self.quarantined:
+        if self._is_shut():
             return
         self._say("resetting")
         self._verify(None)
@@ -198,14 +169,14 @@ class Keeper(threading.Thread):
                 job = self._next_job()
                 if job is not None:
                     self._do(job, lease)
-                    if self.quarantined:
+                    if self._is_shut():
                         return
                     self._prepare()
                     self._say("leased")
                 elif self._wait(5.0, None if self.line is None else self.line.fd) and self.line is not None:
                     self._blame(self.line.last_words("idle"))
                     self._drop_line()
-                    if self.quarantined:
+                    if self._is_shut():
                         return
                     self._prepare()
                     self._say("leased")
@@ -325,7 +296,6 @@ class Keeper(threading.Thread):
             ready = {key.fd for key, _ in selector.select(0 if self.jobs else seconds)}
         with contextlib.suppress(BlockingIOError):
             os.read(self._ear, 4096)
-        time.sleep(0)
         return worker is not None and worker in ready
 
 

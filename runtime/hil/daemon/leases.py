@@ -12,6 +12,7 @@ from typing import Any
 
 from spikeport.ir.diagnostics import Diagnostic
 from spikeport.runtime.hil.daemon.config import Limits
+from spikeport.runtime.hil.daemon.refusals import quarantined, stale, too_busy
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.device import DeviceInfo
 from spikeport.runtime.hil.outcome import HilError, Outcome
@@ -285,26 +286,3 @@ class Book:
 
 def _key(owner: str, client: str, ticket: str) -> tuple[str, str]:
     return owner or client, f"{client}/{ticket}"
-
-
-def stale(device: str) -> HilError:
-    """Return the error for a lease that is over."""
-    return HilError(
-        Diagnostic("E868", device, "this lease is over: it was released, ran out, or was taken back", "lease a device anew"),
-        Outcome.INFRASTRUCTURE,
-    )
-
-
-def quarantined(device: str, why: str) -> HilError:
-    """Return the error for a device that is shut away."""
-    return HilError(
-        Diagnostic("E874", device, f"the device {device} is quarantined: {why}", "see to it, then spikeport devices --restore"),
-        Outcome.QUARANTINED,
-    )
-
-
-def too_busy(message: str, after_s: float) -> HilError:
-    """Return the error of back-pressure, with when to try again."""
-    return HilError(
-        Diagnostic("E871", "", message, f"try again in {after_s:g} s", {"retry_after_s": after_s}), Outcome.INFRASTRUCTURE
-    )

@@ -172,8 +172,9 @@ class Line:
         self.end(wait_first=True)
         code = self.process.returncode
         if code == MEMORY:
-            return _lost("E878", f"the worker needed more than the {self.limits['memory_bytes'] >> 20:,} MB that a lease has in "
-                         f"memory (phase {phase}); it was ended", "run fewer samples or steps at once, or record less",
+            most = f"{self.limits['memory_bytes'] >> 20:,} MB"
+            return _lost("E878", f"the worker needed more than the {most} of memory that a lease has (phase {phase})",
+                         "run fewer samples or steps at once, or record less",
                          Outcome.UNSUPPORTED, False)  # fmt: skip
         how = f"was killed by signal {code - SIGNALLED}" if code > SIGNALLED else f"ended with exit code {code}"
         how = f"was killed by signal {-code}" if code < 0 else how

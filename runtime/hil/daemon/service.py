@@ -9,7 +9,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,11 @@ from spikeport.runtime.hil import wire
 from spikeport.runtime.hil.daemon.audit import Audit
 from spikeport.runtime.hil.daemon.auth import Tokens
 from spikeport.runtime.hil.daemon.config import Config
-from spikeport.runtime.hil.daemon.errors import error_json
+from spikeport.runtime.hil.daemon.desk import Desk
 from spikeport.runtime.hil.daemon.jobs import Jobs
-from spikeport.runtime.hil.daemon.keeper import Desk, Keeper
+from spikeport.runtime.hil.daemon.keeper import Keeper
 from spikeport.runtime.hil.daemon.leases import Book, Lease, Want
+from spikeport.runtime.hil.daemon.requests import Who, name_of, order_of
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.daemon.uploads import Uploads
 from spikeport.runtime.hil.outcome import HilError, Outcome
@@ -34,19 +34,6 @@ SCOPE = {
     "hello": "", "devices": "read", "acquire": "run", "cancel": "run", "keep": "run", "release": "run", "upload": "run",
     "do": "run", "wait": "run", "fetch": "run", "judge": "admin", "revoke": "admin",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Who:
-    """Who asks: the name of the token ("" without tokens), and what the client calls itself."""
-
-    owner: str
-    client: str
-
-    @property
-    def key(self) -> str:
-        """Owner of requests: the token, or without tokens the client."""
-        return self.owner or f"client {self.client}"
 
 
 class Service:
@@ -151,7 +138,7 @@ class Service:
         if len(features) > 64 or any(type(f) is not str for f in features):
             raise wire_error("features are not at most 64 texts")
         want = Want(field(header, "target", str), tuple(features))
-        name, ttl = _name(header), field(header, "ttl_s", float)
+        name, ttl = name_of(header), field(header, "ttl_s", float)
         if not 0.1 <= ttl <= 1e6:
             raise wire_error(f"a lease of {ttl:g} s cannot be")
         self._require_audit()
@@ -177,7 +164,7 @@ class Service:
         }, b""  # fmt: skip
 
     def _cancel(self, who: Who, header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
-        self.book.cancel(who.owner, who.client, _name(header))
+        self.book.cancel(who.owner, who.client, name_of(header))
         return {}, b""
 
     def _keep(self, who: Who, header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
@@ -209,13 +196,13 @@ class Service:
 
     def _do(self, who: Who, header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         """Begin a request, or with an id that is known go on with it: what was done once is not done again."""
-        name, what = _name(header), {k: v for k, v in header.items() if k != "wait_s"}
+        name, what = name_of(header), {k: v for k, v in header.items() if k != "wait_s"}
         digest = hashlib.sha256(dump_json(what) + body).hexdigest()
 
         def begin() -> tuple[Lease, Keeper, dict[str, Any]]:
             self._require_audit()
             lease = self._lease(who, header)
-            order = _order(header)
+            order = order_of(header)
             if "sha256" in header:
                 order["path"] = str(self.uploads.whole(lease.id, field(header, "sha256", str)))
             return lease, self.keepers[lease.device], order
@@ -226,10 +213,10 @@ class Service:
     def _wait(self, who: Who, header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         wait = min(field(header, "wait_s", float, 0.0), self.limits.poll_s)
         with self._poll() as may_wait:
-            return self.jobs.answer(who.key, _name(header), wait if may_wait else 0.0)
+            return self.jobs.answer(who.key, name_of(header), wait if may_wait else 0.0)
 
     def _fetch(self, who: Who, header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
-        return {}, self.jobs.read(who.key, _name(header), field(header, "offset", int))
+        return {}, self.jobs.read(who.key, name_of(header), field(header, "offset", int))
 
     def _judge(self, who: Who, header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         keeper = self.keepers.get(field(header, "device", str))
@@ -301,31 +288,3 @@ class Service:
                 self.audit.write("housekeeping failed", code=error.diagnostics[0].code, reason=error.diagnostics[0].message)
             except Exception as error:  # it goes on whatever happens
                 self.audit.write("housekeeping failed", reason=f"{type(error).__name__}: {error}")
-
-
-def _name(header: Mapping[str, Any]) -> str:
-    name: str = field(header, "id", str)
-    if not 8 <= len(name) <= 80 or not name.isascii() or not name.replace("-", "").isalnum():
-        raise wire_error("a request has no id of 8 to 80 letters and digits")
-    return name
-
-
-def _order(header: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the worker's order for a request, of fields of the right types only."""
-    do = field(header, "do", str)
-    order: dict[str, Any] = {"do": do}
-    if do == "run":
-        record = header.get("record")
-        if record != "all" and not (isinstance(record, list) and len(record) <= 10_000 and all(type(r) is str for r in record)):
-            raise wire_error("record is neither 'all' nor a list of paths")
-        timeout = header.get("timeout_s")
-        if timeout is not None and not 0 < (timeout := field(header, "timeout_s", float)) < 1e7:
-            raise wire_error("timeout_s is no number of seconds")
-        order |= {"record": record, "record_state": field(header, "record_state", bool), "seed": field(header, "seed", int)}
-        order |= {"timeout_s": timeout, "seconds": timeout}
-    elif do not in ("load", "reset", "digest"):
-        raise wire_error(f"a device cannot {do!r:.40}")
-    return order
-
-
-__all__ = ["SCOPE", "Service", "Who", "error_json"]

@@ -180,7 +180,8 @@ class Store:
         """Enter a request as running."""
         with self.change() as db:
             db.execute(
-                "INSERT INTO requests(owner, id, digest, lease, device, fence, state, at) VALUES (?, ?, ?, ?, ?, ?, 'running', ?)",
+                "INSERT INTO requests(owner, id, digest, lease, device, fence, state, at) "
+                "VALUES (?, ?, ?, ?, ?, ?, 'running', ?)",
                 (owner, name, digest, lease, device, fence, self.now()),
             )
 
@@ -194,7 +195,8 @@ class Store:
             os.replace(file, self.results / kept)
         with self.change() as db:
             db.execute(
-                "UPDATE requests SET state = 'done', header = ?, body = ?, file = ?, size = ?, at = ? WHERE owner = ? AND id = ?",
+                "UPDATE requests SET state = 'done', header = ?, body = ?, file = ?, size = ?, at = ? "
+                "WHERE owner = ? AND id = ?",
                 (header, body, kept, size, self.now(), owner, name),
             )
 
@@ -207,7 +209,10 @@ class Store:
         """Return a request, None for one that was never made or has been dropped."""
         sql = "SELECT owner, id, digest, lease, device, fence, state, header, file, size FROM requests WHERE owner=? AND id=?"
         rows = self._rows(sql, owner, name)
-        return Request(*rows[0][:7], rows[0][7] or b"", rows[0][8] or "", rows[0][9]) if rows else None
+        if not rows:
+            return None
+        owner, name, digest, lease, device, fence, state, header, file, size = rows[0]
+        return Request(owner, name, digest, lease, device, fence, state, header or b"", file or "", size)
 
     def read(self, request: Request, offset: int, length: int) -> bytes:
         """Return *length* bytes of a request's body from *offset*, fewer at its end."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spikeport.ir.diagnostics import Diagnostic
 from spikeport.runtime.hil.daemon.config import Limits
-from spikeport.runtime.hil.daemon.leases import too_busy
+from spikeport.runtime.hil.daemon.refusals import too_busy
 from spikeport.runtime.hil.outcome import HilError, Outcome
 
 _DIGEST = re.compile("[0-9a-f]{64}")

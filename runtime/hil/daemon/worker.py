@@ -63,7 +63,7 @@ class Worker:
         try:
             fence = int(order.get("fence", self._fence))
             if fence < self._fence:
-                from spikeport.runtime.hil.daemon.leases import stale
+                from spikeport.runtime.hil.daemon.refusals import stale
 
                 raise stale("")
             self._fence = fence

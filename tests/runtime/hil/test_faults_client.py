@@ -1,5 +1,6 @@
 """Clients that die, come late or twice, read slowly, ask for too much: fair to the others, and the device is never shared."""
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ def code_of(call, *args, **options):
     return found.value.diagnostics[0].code
 
 
+@pytest.mark.slow
 def test_a_client_that_dies_with_a_lease_loses_it(bench):
     script = f"""
 import sys, time
@@ -47,7 +49,7 @@ time.sleep(1000)
             with pool.lease() as leased:
                 assert leased.fence == 2
                 assert_same(run(leased))
-    assert [line["why"] for line in audit(bench.service.config.state) if line["event"] == "lease over"][0] == "expired"
+    assert next(line["why"] for line in audit(bench.service.config.state) if line["event"] == "lease over") == "expired"
 
 
 def test_a_client_that_dies_waiting_gets_nothing(bench):
@@ -60,6 +62,7 @@ def test_a_client_that_dies_waiting_gets_nothing(bench):
     works(bench.url)
 
 
+@pytest.mark.slow
 def test_a_device_is_one_clients_at_a_time(tmp_path):
     with running(tmp_path / "state", device(exclusive=str(tmp_path / "port"))) as daemon:
         inside, seen, fences = [0], [], []
@@ -90,7 +93,9 @@ def test_clients_take_turns(bench):
         for pool, names in ((b, ["b1000000", "b2000000", "b3000000"]), (c, ["c1000000"])):
             for name in names:
                 pool.call("acquire", {**ask, "id": name})
-        places = [p.call("acquire", {**ask, "id": n})[0]["place"] for p, n in ((b, "b1000000"), (b, "b2000000"), (c, "c1000000"))]
+        places = [
+            p.call("acquire", {**ask, "id": n})[0]["place"] for p, n in ((b, "b1000000"), (b, "b2000000"), (c, "c1000000"))
+        ]
         assert places == [1, 3, 2]
         held.close()
         order = []
@@ -141,6 +146,7 @@ def test_a_request_made_twice_is_done_once(bench):
     assert len(done) == 1
 
 
+@pytest.mark.slow
 def test_duplicates_at_the_same_time_are_one_request(bench):
     with connect(bench.url) as pool, pool.lease() as leased:
         leased.load(artifact())
@@ -159,6 +165,7 @@ def test_duplicates_at_the_same_time_are_one_request(bench):
         until(lambda: pool.call("wait", {"id": "run-number-two", "wait_s": 1.0})[0]["state"] == "done")
 
 
+@pytest.mark.slow
 def test_a_slow_reader_holds_up_nobody(bench):
     with connect(bench.url) as slow, connect(bench.url) as other:
         with slow.lease() as leased:
@@ -180,23 +187,26 @@ def test_a_slow_reader_holds_up_nobody(bench):
 
 
 def test_back_pressure_says_when_to_come_again(tmp_path):
-    with running(tmp_path / "state", limits={"queue_each": 2, "queue_all": 3, "jobs": 1}) as daemon:
-        with connect(daemon.url, retry_s=0.0) as a, connect(daemon.url, retry_s=0.0) as b, a.lease() as leased:
-            ask = {"target": "", "features": [], "ttl_s": 30.0}
-            for name in ("one00000", "two00000"):
-                a.call("acquire", {**ask, "id": name})
-            with pytest.raises(HilError, match="2 requests wait for a device already, 2 of them yours") as found:
-                a.call("acquire", {**ask, "id": "three000"})
-            assert found.value.diagnostics[0].facts["retry_after_s"] == 5.0
-            b.call("acquire", {**ask, "id": "four0000"})
-            assert code_of(b.call, "acquire", {**ask, "id": "five0000"}) == "E871"
-            leased.load(artifact())
-            order = {"do": "run", "record": [], "record_state": False, "seed": SLOW, "timeout_s": None}
-            order |= {"lease": leased.lease_id, "fence": leased.fence}
-            a.call("do", {**order, "id": "first-run"}, wire.pack_arrays(INPUTS))
-            assert code_of(a.call, "do", {**order, "id": "second-run"}, wire.pack_arrays(INPUTS)) == "E871"
+    limits = {"queue_each": 2, "queue_all": 3, "jobs": 1}
+    with running(tmp_path / "state", limits=limits) as daemon, contextlib.ExitStack() as stack:
+        a, b = (stack.enter_context(connect(daemon.url, retry_s=0.0)) for _ in range(2))
+        leased = stack.enter_context(a.lease())
+        ask = {"target": "", "features": [], "ttl_s": 30.0}
+        for name in ("one00000", "two00000"):
+            a.call("acquire", {**ask, "id": name})
+        with pytest.raises(HilError, match="2 requests wait for a device already, 2 of them yours") as found:
+            a.call("acquire", {**ask, "id": "three000"})
+        assert found.value.diagnostics[0].facts["retry_after_s"] == 5.0
+        b.call("acquire", {**ask, "id": "four0000"})
+        assert code_of(b.call, "acquire", {**ask, "id": "five0000"}) == "E871"
+        leased.load(artifact())
+        order = {"do": "run", "record": [], "record_state": False, "seed": SLOW, "timeout_s": None}
+        order |= {"lease": leased.lease_id, "fence": leased.fence}
+        a.call("do", {**order, "id": "first-run"}, wire.pack_arrays(INPUTS))
+        assert code_of(a.call, "do", {**order, "id": "second-run"}, wire.pack_arrays(INPUTS)) == "E871"
 
 
+@pytest.mark.slow
 def test_results_are_bounded_and_acknowledged_ones_go_first(tmp_path):
     with running(tmp_path / "state", limits={"results_mb": 8.0}) as daemon, connect(daemon.url, retry_s=20.0) as pool:
         with pool.lease() as leased:
@@ -213,6 +223,7 @@ def test_a_device_that_does_not_exist_is_said_at_once(bench):
         assert pool.lease("one").info.name == "one"
 
 
+@pytest.mark.slow
 def test_a_lease_lives_as_long_as_its_client_shows_itself(bench):
     with connect(bench.url) as pool, pool.lease(ttl_s=0.8) as leased:
         leased.load(artifact())

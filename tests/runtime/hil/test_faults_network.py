@@ -52,6 +52,7 @@ def refused(call, *args, **options):
     return found.value.diagnostics[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ways", [("up",), ("down",), ("up", "down")])
 def test_a_half_open_connection_is_found_by_both_sides(bench, ways):
     with BlackHole(bench.server.port) as hole, connect(hole.url, retry_s=0.0) as pool:
@@ -76,6 +77,7 @@ def hole_is_over(pool, leased):
     leased.close()
 
 
+@pytest.mark.slow
 def test_a_half_open_connection_in_mid_run_costs_time_not_the_result(bench):
     with BlackHole(bench.server.port) as hole, connect(hole.url, retry_s=PATIENCE_S) as pool, pool.lease() as leased:
         leased.load(artifact())
@@ -102,12 +104,14 @@ def test_plaintext_to_a_tls_port(secure):
     works(daemon.url, token=secrets["runner"], ca=secure[3])
 
 
+@pytest.mark.slow
 def test_tls_to_a_plaintext_port(bench, certificates):
     finding = refused(connect, bench.url.replace("hild", "hilds"), ca=certificates / "ca.pem", timeout_s=1.0)
     assert finding.code == "E865"
     works(bench.url)
 
 
+@pytest.mark.slow
 def test_a_certificate_of_somebody_else(secure):
     daemon, secrets, _, _ = secure
     assert refused(connect, daemon.url, secrets["runner"], timeout_s=1.0).code == "E865"  # not one that the system trusts
@@ -134,6 +138,7 @@ def test_a_bad_token(secure, secret):
     works(daemon.url, token=secrets["runner"], ca=ca)
 
 
+@pytest.mark.slow
 def test_an_expired_and_a_withdrawn_token(secure, tmp_path):
     daemon, secrets, tokens, ca = secure
     old = new_token(tokens, "old", ("read", "run"), days=-1)
@@ -190,8 +195,13 @@ def test_version_skew_in_the_hello(bench, monkeypatch):
         assert finding.message.startswith("the client (spikeport 9.1) speaks protocol 7, the daemon (spikeport ")
 
 
-@pytest.mark.parametrize("noise", [b"", b"x", b"\0" * 18, b"SPHIL\x01" + b"\xff" * 12, wire.encode({})[:-1], wire.encode({}) + b"x",
-                                   b"SPHIL\x01" + b"\x02\0\0\0" + b"\0" * 8 + b"[]", b"SPHIL\x01" + b"\x03\0\0\0" + b"\0" * 8 + b"nan"])  # fmt: skip
+NOISE = (
+    b"", b"x", b"\0" * 18, b"SPHIL\x01" + b"\xff" * 12, wire.encode({})[:-1], wire.encode({}) + b"x",
+    b"SPHIL\x01" + b"\x02\0\0\0" + b"\0" * 8 + b"[]", b"SPHIL\x01" + b"\x03\0\0\0" + b"\0" * 8 + b"nan",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("noise", NOISE)
 @pytest.mark.parametrize("method", ["hello", "do", "nonsense"])
 def test_noise_is_refused(bench, noise, method):
     channel = Channel(f"127.0.0.1:{bench.server.port}", None, False, None)
@@ -227,5 +237,3 @@ def test_only_this_machine_without_tls_and_tokens(tmp_path, certificates):
                 pass
     with pytest.raises(UsageError, match="E879"):
         connect("hild://192.0.2.1:7450")
-
-

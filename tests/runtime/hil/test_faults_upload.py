@@ -104,6 +104,7 @@ def test_uploads_have_a_limit_each_and_all_together(leased):
     assert refused(upload, leased, b"x", total=7 * 2**20, digest="2" * 64) == "E871"
 
 
+@pytest.mark.slow
 def test_an_upload_that_nobody_goes_on_with_is_dropped(tmp_path):
     with running(tmp_path / "state", limits={"upload_s": 0.3}) as daemon, connect(daemon.url) as pool, pool.lease() as leased:
         upload(leased, b"x", total=1000)

@@ -59,6 +59,7 @@ def test_a_worker_that_is_killed_from_outside(bench, leased):
     assert_same(run(leased))
 
 
+@pytest.mark.slow
 def test_a_guard_that_is_killed_takes_its_worker_along(bench, leased):
     run(leased)
     (worker,) = workers(bench.service.config.state)
@@ -76,6 +77,7 @@ def test_an_idle_worker_that_dies_is_replaced(bench, leased):
     assert_same(run(leased, load=False))
 
 
+@pytest.mark.slow
 def test_a_hang_is_ended(leased):
     finding, outcome = failure(leased, HANGS)
     assert (finding.code, outcome) == ("E873", Outcome.TIMEOUT)
@@ -83,12 +85,14 @@ def test_a_hang_is_ended(leased):
     assert_same(run(leased))
 
 
+@pytest.mark.slow
 def test_a_run_longer_than_asked_for_is_ended(leased):
     finding, outcome = failure(leased, SPINS, timeout_s=1.0)
     assert (finding.code, outcome) == ("E873", Outcome.TIMEOUT)
     assert_same(run(leased))
 
 
+@pytest.mark.slow
 def test_a_slow_run_that_makes_steps_is_no_hang(leased):
     steps = []
     leased.on_progress = lambda done, total: steps.append((done, total))
@@ -104,12 +108,14 @@ def test_too_much_memory_is_refused_within_the_worker(leased):
     assert_same(run(leased, load=False))
 
 
+@pytest.mark.slow
 def test_too_much_memory_in_a_child_ends_the_worker(leased):
     finding, outcome = failure(leased, EATS_IN_CHILD)
     assert (finding.code, outcome) == ("E878", Outcome.UNSUPPORTED)
     assert_same(run(leased))
 
 
+@pytest.mark.slow
 def test_processes_left_behind_end_with_the_lease(bench):
     with connect(bench.url) as pool, pool.lease() as leased:
         assert_same(run(leased, LEAVES))
@@ -148,6 +154,7 @@ def test_a_reset_that_leaves_something_quarantines_the_device(tmp_path):
         works(daemon.url)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_again_and_again_quarantines_the_device(bench, leased):
     for _ in range(2):
         failure(leased, DIES)
@@ -163,6 +170,7 @@ def test_a_worker_that_dies_again_and_again_quarantines_the_device(bench, leased
     works(bench.url)
 
 
+@pytest.mark.slow
 def test_a_device_that_cannot_be_started_is_quarantined_and_others_are_not(tmp_path):
     (tmp_path / "dies").touch()
     with running(tmp_path / "state", device(), device("two", dies_on_connect=str(tmp_path / "dies"))) as daemon:
