@@ -187,7 +187,7 @@ def _key(data: Mapping[str, Any]) -> Key:
         raise TypeError("texts")
     if type(data["record_state"]) is not bool or type(data["seed"]) is not int:
         raise TypeError("numbers")
-    return Key(*texts, tuple(record), data["record_state"], data["seed"])
+    return Key(texts[0], texts[1], texts[2], tuple(record), data["record_state"], data["seed"])
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -142,7 +142,7 @@ def edited(path, **changes):
         (lambda p: edited(p, header={"format": "spikeport cassette 2"}), "it does not say 'spikeport cassette 1'"),
         (lambda p: edited(p, header={"key": {}}), "its header is wrong or lacks 'record'"),
         (lambda p: edited(p, header={"key": 3}), "its header is not of"),
-        (lambda p: edited(p, header={"device": {}}), "device"),
+        (lambda p: edited(p, header={"device": {}}), "the field 'features'"),
         (lambda p: p.rename(p.with_name(f"{'0' * 32}.cassette.npz")), "its name is not that of its key"),
         (lambda p: np.savez(p, cassette=np.array({"a": 1}, dtype=object)), "pickled Python objects"),
         (lambda p: zipfile.ZipFile(p, "w").writestr("cassette.npy", b"x") and None, "cannot read arrays"),
