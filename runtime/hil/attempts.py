@@ -28,8 +28,8 @@ def is_hil(item: pytest.Item) -> bool:
     return any(name in FIXTURES for name in names) or any(item.get_closest_marker(mark) is not None for mark in MARKS)
 
 
-def note(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport) -> None:
-    """Note a phase (setup, call, teardown) of the attempt that runs."""
+def note(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport) -> bool:
+    """Note a phase (setup, call, teardown) of the attempt that runs; return whether the bench failed in it."""
     phase: dict[str, Any] = {"when": report.when, "status": report.outcome, "seconds": report.duration, "outcome": None}
     if report.failed:
         error = None if call.excinfo is None else call.excinfo.value
@@ -42,6 +42,7 @@ def note(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestRepor
         text = str(longrepr[2]) if isinstance(longrepr, tuple) else str(getattr(report, "wasxfail", longrepr))
         phase["message"] = text.removeprefix("Skipped: ")
     item.stash.setdefault(_phases, []).append(phase)
+    return phase["outcome"] in (*_RETRIED, "quarantined")
 
 
 def shorten(error: BaseException) -> str:

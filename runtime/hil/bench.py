@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -65,13 +66,21 @@ class Bench:
         return found
 
     def _replayed(self, want: Want, count: int) -> list[Device]:
+        from spikeport.runtime.hil.cassette import read_folder
         from spikeport.runtime.hil.replay import ReplayDevice
 
         folder = str(self.options.replay)
-        found: list[Device] = []
-        for _ in range(count):
-            found.append(_fitting([partial(ReplayDevice, folder, want.device, want.firmware)], want, found))
-        return found
+        cassettes = self.kept(("cassettes", folder), lambda: read_folder(folder))
+        infos = {c.info.name: c.info for c in cassettes}
+        # Other firmware than the test asks for is no device that is lacking: those answers are refused.
+        anyhow = dataclasses.replace(want, firmware="")
+        named = [n for n in sorted(infos) if not anyhow.misses(infos[n])]
+        exact = [n for n in named if want.target in (infos[n].target, n, infos[n].backend)]
+        names = exact if len(exact) >= count else named
+        if len(names) < count:
+            why = "; ".join(filter(None, (anyhow.misses(i) for i in infos.values()))) or f"there are {len(infos)}"
+            raise NoDevice(f"{folder} has answers of {len(names)} devices that fit, {count} are asked for: {why}")
+        return [ReplayDevice(folder, [*names[k:], *names[:k]], want.firmware, cassettes) for k in range(count)]
 
     def _driven(self, want: Want, count: int) -> list[Device]:
         """Open hardware by the drivers that are installed here."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from spikeport.ir.ops import Array
 from spikeport.runtime.artifact import read_artifact
-from spikeport.runtime.hil.device import Device, DeviceInfo, DeviceRun
+from spikeport.runtime.hil.device import Device, DeviceInfo, DeviceRun, require_fresh
 from spikeport.runtime.hil.want import Artifact
 from spikeport.runtime.inputs import drained, prepare_inputs
 
@@ -30,6 +30,7 @@ class BenchDevice(Device):
         self, device: Device, runs: list[tuple[Artifact, DeviceRun]], timeout_s: float, multiplier: float = 1.0
     ) -> None:
         self.inner, self._runs = device, runs
+        self._fresh = device.state_digest()
         self._timeout_s, self._multiplier = timeout_s, multiplier
         self._artifact: Artifact | None = None
 
@@ -68,6 +69,10 @@ class BenchDevice(Device):
     def state_digest(self) -> str:
         """Return what it holds."""
         return self.inner.state_digest()
+
+    def require_fresh(self) -> None:
+        """Raise HilError E851 where it does not read back as it did when it was handed over."""
+        require_fresh(self.inner, self._fresh)
 
     def close(self) -> None:
         """Give it back."""

@@ -33,7 +33,7 @@ class Budget:
     spikes, synops : float or None
         Mean spikes of all neurons, and synaptic operations, of a sample.
     cores : int or None
-        Cores that the program takes.
+        Cores that the program takes; placed, not measured, so that all of them may be used and nothing is marginal.
     rel : float or None
         Most by which any of these may exceed the baseline, as a share of it.
     margin : float
@@ -210,7 +210,7 @@ def _sum(found: list[int | None], samples: int) -> Spent:
 def judge(budget: Budget, taken: Mapping[str, Spent], baseline: Mapping[str, float] | None = None) -> BudgetVerdict:
     """Return how *taken* stands to *budget* and, for ``rel``, to *baseline* (None: there is none for this test)."""
     lines = [
-        _line(name, taken[name], limit, limit * (1 - budget.margin))
+        _line(name, taken[name], limit, limit * (1 - (0 if name == "cores" else budget.margin)))
         for name in UNITS if (limit := getattr(budget, name)) is not None
     ]  # fmt: skip
     if budget.rel is not None:

@@ -1,8 +1,8 @@
 """Cassettes: what a device answered, kept so that the same question gets the same answer where the bench is not.
 
-A cassette is one run: an ``.npz`` of the trace's arrays with a header in JSON, named after its key. The key is the digest of
-the artifact, the input, the request (recorded layers, states, seed) and the device's firmware. A question with another key
-has no answer: replay refuses and says what differs from the nearest recording.
+A cassette is one run: an ``.npz`` of the trace's arrays with a header in JSON, named after its key and device. The key is the
+digest of the artifact, the input, the request (recorded layers, states, seed) and the device's firmware. A question with
+another key has no answer: replay refuses and says what differs from the nearest recording.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def record_run(folder: str | Path, key: Key, info: DeviceInfo, run: DeviceRun) -
     HilError
         E631, outcome ``infrastructure``, where it cannot be written: a disk that is full is no fault of the network's.
     """
-    path = Path(folder) / f"{key.digest[:32]}{SUFFIX}"
+    path = Path(folder) / file_name(key, info.name)
     header, body = wire.encode_run(run)
     arrays = wire.unpack_arrays(body)
     told = {
@@ -148,6 +148,11 @@ def record_run(folder: str | Path, key: Key, info: DeviceInfo, run: DeviceRun) -
     except SpikeportError as error:
         raise HilError(error.diagnostics) from error
     return path
+
+
+def file_name(key: Key, device: str) -> str:
+    """Return the name of a cassette: devices of one firmware may answer differently, and each has its own."""
+    return f"{hashlib.sha256(f'{key.digest} {device}'.encode()).hexdigest()[:32]}{SUFFIX}"
 
 
 def read_folder(folder: str | Path) -> tuple[Cassette, ...]:
@@ -168,10 +173,10 @@ def read_folder(folder: str | Path) -> tuple[Cassette, ...]:
     for path in paths:
         header, _ = _read(path)
         try:
-            key = _key(header["key"])
-            if not path.name.startswith(key.digest[:32]):
+            key, info = _key(header["key"]), wire.info_from(header["device"])
+            if path.name != file_name(key, info.name):
                 raise damaged(path, "its name is not that of its key")
-            found.append(Cassette(key, wire.info_from(header["device"]), path))
+            found.append(Cassette(key, info, path))
         except wire.WireError as error:
             raise damaged(path, error.diagnostics[0].message) from error
         except (TypeError, KeyError) as error:

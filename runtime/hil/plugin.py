@@ -187,8 +187,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if text and report.failed:
         report.longrepr = text
-    if is_hil:
-        attempts.note(item, call, report)
+    if is_hil and attempts.note(item, call, report) and _visit in item.stash:
+        item.stash[_visit].is_broken = True
     return report
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
@@ -74,31 +75,35 @@ class ReplayDevice(Device):
     ----------
     folder : path
         Of cassettes.
-    name : str
-        Take only what this device answered; by default any.
+    names : str or sequence of str
+        Devices whose answers may be taken, the first that has one before the others; by default all, by name.
     firmware : str
         Digest of the firmware, or its beginning, that the answers have to be of; by default the one that there is.
+    cassettes : sequence of Cassette, optional
+        What `read_folder` returned for *folder*, where that is known already.
 
     Raises
     ------
     HilError
-        E856 where the folder has no cassettes of that device and firmware, or answers of several firmwares and none is
-        named: which one is right is not ours to guess. E857 for cassettes that cannot be read.
+        E856 where the folder has no cassettes of such devices and firmware, or a device's answers of several firmwares and
+        none is named: which one is right is not ours to guess. E857 for cassettes that cannot be read.
     """
 
-    def __init__(self, folder: str | Path, name: str = "", firmware: str = "") -> None:
+    def __init__(
+        self, folder: str | Path, names: str | Sequence[str] = (), firmware: str = "",
+        cassettes: Sequence[Cassette] | None = None,
+    ) -> None:  # fmt: skip
         self._folder = Path(folder)
-        self._cassettes = chosen(read_folder(folder), self._folder, name, firmware)
-        first = self._cassettes[0].info
-        self._info = DeviceInfo(
-            first.name, "replay", first.backend, first.target, first.features, first.firmware, "ready"
-        )  # fmt: skip
+        found = read_folder(folder) if cassettes is None else cassettes
+        wanted = ((names,) if names else ()) if isinstance(names, str) else tuple(names)
+        self._cassettes = chosen(found, self._folder, wanted, firmware)
+        self._info = dataclasses.replace(self._cassettes[0].info, kind="replay", health="ready")
         self._program: Program | None = None
         self._artifact = ""
 
     @property
     def info(self) -> DeviceInfo:
-        """What is known of the device that answered; its kind is ``replay``."""
+        """What is known of the (first) device that answered; its kind is ``replay``."""
         return self._info
 
     def load(self, artifact: bytes) -> str:
@@ -122,11 +127,12 @@ class ReplayDevice(Device):
         if self._program is None:
             raise HilError(Diagnostic("E850", self._info.name, "no program is loaded", "load an artifact before the run"))
         given = prepare_inputs(inputs, self._program.graph, seed=seed).values
-        key = key_of(self._artifact, given, self._info.firmware, record, record_state, seed)
+        asked = key_of(self._artifact, given, self._info.firmware, record, record_state, seed)
         for cassette in self._cassettes:
-            if cassette.key == key:
+            # Each device has a firmware of its own, which was settled when the cassettes were chosen.
+            if dataclasses.replace(asked, firmware=cassette.key.firmware) == cassette.key:
                 return cassette.run()
-        raise self._missing(key)
+        raise self._missing(asked)
 
     def reset(self) -> None:
         """Forget the program."""
@@ -138,7 +144,7 @@ class ReplayDevice(Device):
 
     def _missing(self, key: Key) -> HilError:
         near = _nearest(self._cassettes, key)
-        differs = key.differs(near.key)
+        differs = dataclasses.replace(key, firmware=near.key.firmware).differs(near.key)
         return HilError(
             Diagnostic("E856", self._info.name, f"no cassette in {self._folder} answers this run; from the nearest, "
                        f"{near.path.name}, it differs in {'; '.join(differs)}", "record it on the bench with --hil-record",
@@ -157,18 +163,26 @@ def _nearest(cassettes: Sequence[Cassette], key: Key) -> Cassette:
     return min(cassettes, key=far)
 
 
-def chosen(found: Sequence[Cassette], folder: Path, name: str = "", firmware: str = "") -> tuple[Cassette, ...]:
-    """Return the cassettes of one device's one firmware; raise HilError E856 where that is none or not one."""
-    named = [c for c in found if name in ("", c.info.name)]
-    there = sorted({(c.info.name, c.key.firmware) for c in named if c.key.firmware.startswith(firmware)})
-    if len(there) == 1:
-        return tuple(c for c in named if (c.info.name, c.key.firmware) == there[0])
-    listed = there or sorted({(c.info.name, c.key.firmware) for c in found})
-    known = ", ".join(f"{device} with firmware {digest[:12] or 'unknown'}" for device, digest in listed)
-    if there:
-        message = f"the cassettes in {folder} were recorded on {known}; which are meant is not said"
-        hint = "name device or firmware, @pytest.mark.hil(device=..., firmware=...), or remove the others"
-    else:
-        asked = " ".join(filter(None, (name, firmware and f"firmware {firmware[:12]}")))
-        message, hint = f"the cassettes in {folder} were recorded on {known}, not on {asked}", "record anew with --hil-record"
-    raise HilError(Diagnostic("E856", str(folder), message, hint), Outcome.UNSUPPORTED)
+def chosen(
+    found: Sequence[Cassette], folder: Path, names: Sequence[str] = (), firmware: str = ""
+) -> tuple[Cassette, ...]:  # fmt: skip
+    """Return the cassettes of the devices *names*, in that order, each of one firmware; raise HilError E856."""
+    by_device: dict[str, dict[str, list[Cassette]]] = {}
+    for c in found:
+        by_device.setdefault(c.info.name, {}).setdefault(c.key.firmware, []).append(c)
+    known = ", ".join(f"{n} with firmware {f[:12] or 'unknown'}" for n in sorted(by_device) for f in sorted(by_device[n]))
+    taken: list[Cassette] = []
+    for name in names or sorted(by_device):
+        fitting = [cassettes for f, cassettes in by_device.get(name, {}).items() if f.startswith(firmware)]
+        if len(fitting) > 1:
+            hint = "name the firmware, @pytest.mark.hil(firmware=...), or remove the others"
+            raise _refused(folder, f"were recorded on {known}; which firmware of {name} is meant is not said", hint)
+        taken += [c for cassettes in fitting for c in cassettes]
+    if not taken:
+        asked = " ".join(filter(None, (" or ".join(names), firmware and f"firmware {firmware[:12]}")))
+        raise _refused(folder, f"were recorded on {known}, not on {asked}", "record anew with --hil-record")
+    return tuple(taken)
+
+
+def _refused(folder: Path, what: str, hint: str) -> HilError:
+    return HilError(Diagnostic("E856", str(folder), f"the cassettes in {folder} {what}", hint), Outcome.UNSUPPORTED)

@@ -73,14 +73,12 @@ class Visit:
         __tracebackhide__ = True
         failed: list[Diagnostic] = []
         for device in self.devices:
-            try:
-                # After a run that failed the device is given up as it is: whoever gets it next resets it.
-                if not self.is_broken:
-                    device.reset()
-            except SpikeportError as error:
-                failed += error.diagnostics
-            finally:
-                device.close()
+            # After a run that failed the device is given up as it is: whoever gets it next resets it.
+            for step in (device.close,) if self.is_broken else (device.reset, device.require_fresh, device.close):
+                try:
+                    step()
+                except SpikeportError as error:
+                    failed += error.diagnostics
         self.devices = []
         if failed:
             raise HilError(failed, Outcome.QUARANTINED)

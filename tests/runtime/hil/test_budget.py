@@ -55,6 +55,11 @@ def test_a_limit_has_a_margin(value, outcome):
     assert judge(Budget(synops=10, margin=0), {"synops": Spent(9.99, "counted")}).outcome == Outcome.PASSED
 
 
+def test_all_the_cores_may_be_used():
+    assert judge(Budget(cores=4), {"cores": Spent(4, "placement")}).outcome == Outcome.PASSED
+    assert judge(Budget(cores=4), {"cores": Spent(5, "placement")}).outcome == Outcome.OVER_BUDGET
+
+
 def test_an_interval_that_reaches_over_the_limit_is_marginal():
     verdict = judge(Budget(energy_uj=10), {"energy_uj": Spent(5, "modelled", 4, 12)})
     assert verdict.outcome == Outcome.MARGINAL

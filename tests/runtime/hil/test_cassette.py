@@ -10,7 +10,7 @@ import pytest
 from hil_parts import X, artifact, network
 
 from spikeport.runtime.files import read_arrays, write_npz
-from spikeport.runtime.hil.cassette import input_digest, read_folder
+from spikeport.runtime.hil.cassette import file_name, input_digest, read_folder
 from spikeport.runtime.hil.device import LocalDevice
 from spikeport.runtime.hil.outcome import HilError, Outcome
 from spikeport.runtime.hil.replay import RecordingDevice, ReplayDevice
@@ -83,16 +83,16 @@ def test_other_firmware_is_refused(folder):
     header = json.loads(str(read_arrays(cassette.path)["cassette"]))
     header["key"]["firmware"] = header["device"]["firmware"] = newer.firmware
     arrays = read_arrays(cassette.path) | {"cassette": np.array(json.dumps(header))}
-    write_npz(folder / f"{newer.digest[:32]}.cassette.npz", arrays)
+    write_npz(folder / file_name(newer, "bench-1"), arrays)
     found, _ = refused(ReplayDevice, folder)
-    assert "which are meant is not said" in found.message
+    assert "which firmware of bench-1 is meant is not said" in found.message
     assert ReplayDevice(folder, firmware="000").info.firmware == newer.firmware
 
 
 def test_nothing_recorded(tmp_path, folder):
     found, outcome = refused(ReplayDevice, tmp_path)
     assert (found.code, outcome) == ("E856", Outcome.UNSUPPORTED)
-    found, _ = refused(ReplayDevice, folder, name="bench-2")
+    found, _ = refused(ReplayDevice, folder, names="bench-2")
     assert "not on bench-2" in found.message
     found, _ = refused(ReplayDevice(folder).run, {"in": X})
     assert found.code == "E850"

@@ -1,0 +1,376 @@
+"""The pytest plugin, as a user meets it: suites that are run by a pytest of their own."""
+
+import re
+import shutil
+
+import pytest
+from hil_suite import run
+
+from spikeport.runtime.hil import attempts, outcome
+
+PLAIN = """
+import sys
+import pytest
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_plain(n):
+    heavy = {"numpy", "grpc", "spikeport.ir", "spikeport.runtime.hil.bench", "matplotlib", "numba"} & set(sys.modules)
+    assert not heavy, heavy
+
+def test_fails():
+    assert 1 == 2
+
+@pytest.mark.skip(reason="so")
+def test_skipped(): ...
+"""
+
+OUTCOMES = """
+@pytest.mark.hil_tolerance(membrane=1e-9)
+def test_passed(hil_artifact, hil_compare):
+    assert hil_compare(hil_artifact(artifact_path()), X).ok
+
+@pytest.mark.hil_budget(spikes=SPIKES * 1.05)
+def test_marginal(hil_artifact, hil_compare):
+    hil_compare(hil_artifact(artifact_path()), X)
+
+def test_mismatch(hil_device, hil_artifact, hil_compare):
+    wrong_weights(hil_device)
+    hil_compare(hil_artifact(artifact_path()), X)
+
+@pytest.mark.parametrize("a", ["<script>alert(1)</script>"])
+def test_plain_assertion(hil_device, a):
+    assert a == "<b>&\\x00"
+
+@pytest.mark.hil_budget(spikes=SPIKES / 2)
+def test_over_budget(hil_device):
+    hil_device.load(artifact())
+    hil_device.run(X)
+
+def test_infrastructure(hil_device):
+    TRIED.append("infrastructure")
+    raise ConnectionResetError("the cable")
+
+def test_timeout(hil_device):
+    TRIED.append("timeout")
+    hil_device.load(artifact())
+    hil_device.run(np.zeros((200, 20000, 3), np.uint8), timeout_s=1e-4)
+
+def test_bad_artifact(hil_device):
+    hil_device.load(artifact()[:-3])
+
+@pytest.mark.hil(target="loihi2")
+def test_unsupported(hil_device):
+    hil_device.load(artifact(target="spinnaker2"))
+
+def test_flaky(hil_device):
+    TRIED.append("flaky")
+    if TRIED.count("flaky") < 2:
+        raise HilError(Diagnostic("E865", "", "no answer"))
+
+def test_quarantined(hil_device):
+    TRIED.append("quarantined")
+    hil_device.inner.state_digest = lambda: "stain"
+
+def test_error(hil_device):
+    TRIED.append("error")
+    {}["no such key"]
+
+@pytest.mark.hil(features="laser")
+def test_skipped(hil_device): ...
+
+@pytest.mark.xfail(strict=True)
+def test_xfail(hil_device):
+    assert False
+
+def test_not_ours():
+    TRIED.append("not ours")
+    raise ConnectionResetError
+
+def test_tries():
+    assert {t: TRIED.count(t) for t in TRIED} == {
+        "infrastructure": 3, "timeout": 3, "flaky": 2, "quarantined": 1, "error": 1, "not ours": 1
+    }
+"""
+TOOLS = """
+import functools, tempfile, pathlib
+TRIED = []
+
+@functools.cache
+def artifact_path():
+    path = pathlib.Path(tempfile.mkdtemp()) / "net.spk"
+    path.write_bytes(artifact(target="loihi2"))
+    return path
+
+def spikes():
+    from spikeport.runtime.hil.device import LocalDevice
+    with LocalDevice() as device:
+        device.load(artifact())
+        return device.run({"in": X}).trace.counts["lif"].spikes / len(X)
+
+SPIKES = spikes()
+
+def wrong_weights(device):
+    load = device.inner.load
+    device.inner.load = lambda data: load(artifact(weight=0.45, target="loihi2"))
+"""
+
+
+def without_times(text):
+    """Return the output without what differs from run to run, and without pytest's own list of plugins."""
+    return re.sub(r"\d+\.\d+s|plugins: .*\n", "", text)
+
+
+def test_a_suite_that_does_not_use_it_is_left_alone(tmp_path):
+    found = run(tmp_path, PLAIN, "-vv", "-rA", head="", report="")
+    without = run(tmp_path, PLAIN, "-vv", "-rA", "-p", "no:spikeport_hil", head="", report="")
+    assert "2 passed" in found.text
+    assert found.code == without.code == 1
+    assert without_times(found.text) == without_times(without.text)
+    assert not (tmp_path / "hil-results").exists()
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("outcomes")
+    return run(folder, TOOLS + OUTCOMES, "--hil-retries", "2", report="json,junit,html"), folder
+
+
+def test_outcomes_are_kept_apart(outcomes):
+    found, _ = outcomes
+    expected = {n: n for n in attempts.SEVERITY} | {"error": "error", "skipped": "skipped", "xfail": "skipped"}
+    expected["plain_assertion[<script>alert(1)</script>]"] = "mismatch"
+    assert found.outcomes == {f"test_{name}": outcome for name, outcome in expected.items()}
+    assert found.data["counts"] == {**dict.fromkeys(attempts.SEVERITY, 1), "mismatch": 2, "error": 1, "skipped": 2}
+    assert tuple(map(str, outcome.SEVERITY)) == attempts.SEVERITY
+
+
+def test_only_a_failing_bench_is_tried_again_and_every_attempt_is_told(outcomes):
+    found, _ = outcomes
+    tried = {name.removeprefix("test_"): len(t["attempts"]) for name, t in found.tests.items() if len(t["attempts"]) > 1}
+    assert tried == {"infrastructure": 3, "timeout": 3, "flaky": 2}
+    assert "1 failed" not in found.text  # test_tries, among the others
+    assert "test_tries" not in found.text
+    first, last = found.tests["test_flaky"]["attempts"]
+    assert (first["outcome"], last["outcome"], first["message"]) == ("infrastructure", "passed", "E865: no answer")
+    assert "flaky test_suite.py::test_flaky (attempts 1: infrastructure, 2: passed)" in found.text
+
+
+def test_the_terminal_says_what_is_not_simply_passed(outcomes):
+    text = outcomes[0].text
+    assert "1 passed, 1 marginal, 1 flaky, 1 over budget, 2 mismatch, 1 unsupported, 1 bad artifact, 1 timeout" in text
+    assert re.search(r"marginal test_suite.py::test_marginal\n +spikes: [\d.]+ of [\d.]+: marginal \(counted", text)
+    assert "E854: spikes: " in text
+    assert "engine lacks laser" in outcomes[0].tests["test_skipped"]["message"]
+    # An error that explains itself is shown at the user's own line, without the ways inside of spikeport.
+    assert "artifact.py" not in text
+    assert "hil_device.load(artifact()[:-3])" in text
+
+
+def test_a_mismatch_leaves_evidence(outcomes):
+    found, folder = outcomes
+    (attempt,) = found.tests["test_mismatch"]["attempts"]
+    assert "first divergence: spikes/lif, sample 0, step " in attempt["message"]
+    files = [folder / e for e in attempt["evidence"]]
+    assert [f.name for f in files] == ["divergence.npz", "raster.png"]
+    assert all(f.is_file() for f in files)
+    assert str(attempt["evidence"][0]) in found.text
+
+
+def test_junit_has_every_attempt(outcomes):
+    from xml.etree import ElementTree
+
+    root = ElementTree.parse(outcomes[1] / "hil-results" / "hil-junit.xml").getroot()
+    suite = root.find("testsuite")
+    assert {k: suite.get(k) for k in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "14", "failures": "3", "errors": "6", "skipped": "2"
+    }  # fmt: skip
+    ends = {}
+    for case in suite:
+        ends[case.get("name")] = [(e.tag, e.get("type")) for e in case if e.tag not in ("properties", "system-out", "skipped")]
+        told = {p.get("name"): p.get("value") for p in case.find("properties")}
+        assert int(told["hil.attempts"]) == max(1, len(ends[case.get("name")]) + (told["hil.outcome"] == "flaky"))
+    assert ends["test_infrastructure"] == [("rerunError", "infrastructure")] * 2 + [("error", "infrastructure")]
+    assert ends["test_flaky"] == [("flakyError", "infrastructure")]
+    assert ends["test_mismatch"] == [("failure", "mismatch")]
+    assert ends["test_error"] == [("error", "KeyError")]
+    assert ends["test_passed"] == ends["test_marginal"] == []
+
+
+def test_html_is_one_file_and_escaped(outcomes):
+    text = (outcomes[1] / "hil-results" / "hil.html").read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "&lt;b&gt;&amp;" in text
+    assert not re.search(r"(src|href)=\"(?!data:)", text)
+    assert text.count("data:image/png;base64,") == 1
+    assert "Content-Security-Policy" in text
+    for name in attempts.SEVERITY:
+        assert f'class="o {name}"' in text
+
+
+def test_the_same_through_xdist(outcomes, tmp_path):
+    found = run(tmp_path, TOOLS + OUTCOMES, "--hil-retries", "2", "-n", "2", "--dist", "loadfile")
+
+    def told(done):
+        return {n: (t["outcome"], t["status"], len(t["attempts"])) for n, t in done.tests.items()}
+
+    assert told(found) == told(outcomes[0])
+    assert list(found.tests) == list(outcomes[0].tests)
+
+
+SHARED = """
+@pytest.mark.hil(target="loihi2")
+@pytest.mark.hil_budget(rel=0.05)
+def test_net(hil_artifact, hil_compare):
+    hil_compare(hil_artifact(network(WEIGHT), profile="norse"), X)
+
+def test_two(hil_devices, hil_artifact, hil_reference):
+    a = hil_artifact(network(WEIGHT), profile="norse")
+    one, two = hil_devices(2)
+    one.load(a), two.load(a)
+    for device in (one, two):
+        np.testing.assert_array_equal(device.run(X).trace.out["out"], hil_reference(a, X).trace.out["out"])
+    assert hil_reference(a, X) is hil_reference(a, X * 1.0)
+    assert [d.info.name for d in (one, two)] == ["engine", "engine-1"]
+"""
+
+
+def test_recorded_once_replayed_anywhere(tmp_path):
+    body = "WEIGHT = 0.5\n" + SHARED.replace(
+        "@pytest.mark.hil_budget(rel=0.05)", "@pytest.mark.hil_budget(spikes=1e6, cores=4)"
+    )
+    recorded = run(tmp_path, body, "--hil-record", "bench")
+    assert set(recorded.outcomes.values()) == {"passed"}
+    assert len(list((tmp_path / "bench").iterdir())) == 3
+    replayed = run(tmp_path, body, "--hil-replay", "bench")
+    assert set(replayed.outcomes.values()) == {"passed"}
+    devices = {n: [(d["name"], d["kind"]) for d in t["attempts"][0]["devices"]] for n, t in replayed.tests.items()}
+    assert devices == {
+        "test_net": [("engine-loihi2", "replay")], "test_two": [("engine", "replay"), ("engine-1", "replay")]
+    }  # fmt: skip
+    # Another network: its answers were never recorded.
+    changed = run(tmp_path, body.replace("WEIGHT = 0.5", "WEIGHT = 0.6"), "--hil-replay", "bench")
+    assert set(changed.outcomes.values()) == {"unsupported"}
+    assert "it differs in artifact: " in changed.text
+    shutil.rmtree(tmp_path / "bench")
+    gone = run(tmp_path, body, "--hil-replay", "bench")
+    assert "there are no cassettes in bench" in gone.text
+
+
+def test_growth_over_a_baseline_that_is_written_on_request_only(tmp_path):
+    body = "WEIGHT = 0.5\n" + SHARED
+    missing = run(tmp_path, body, "--hil-baseline", "base.json")
+    assert missing.outcomes["test_net"] == "unsupported"
+    assert "E855" in missing.text
+    assert not (tmp_path / "base.json").exists()
+    written = run(tmp_path, body, "--hil-baseline", "base.json", "--hil-baseline-update", "-n", "2")
+    assert written.outcomes["test_net"] == "passed"
+    assert "wrote base.json: 1 tests of this run, 1 in all" in written.text
+    kept = (tmp_path / "base.json").read_bytes()
+    assert run(tmp_path, body, "--hil-baseline", "base.json").outcomes["test_net"] == "passed"
+    grown = run(tmp_path, body.replace("WEIGHT = 0.5", "WEIGHT = 0.9"), "--hil-baseline", "base.json")
+    assert grown.outcomes["test_net"] == "over_budget"
+    assert re.search(r"rel spikes: [\d.]+ of [\d.]+: over_budget \(baseline ", grown.text)
+    assert (tmp_path / "base.json").read_bytes() == kept
+
+
+NOBODY = """
+@pytest.mark.hil(target="loihi2")
+def test_net(hil_device): ...
+
+def test_other(): ...
+"""
+
+
+def test_no_device_skips_with_a_reason_or_fails_on_request(tmp_path):
+    found = run(tmp_path, NOBODY, "--hil-target", "hw")
+    assert (found.code, found.outcomes) == (0, {"test_net": "skipped"})
+    assert "no driver of hardware is installed" in found.tests["test_net"]["message"]
+    found = run(tmp_path, NOBODY, "--hil-target", "hw", "--hil-require")
+    assert (found.code, found.outcomes) == (1, {"test_net": "unsupported"})
+
+
+def test_drivers_of_hardware_are_entry_points(tmp_path):
+    site = tmp_path / "site"
+    (site / "chip-1.0.dist-info").mkdir(parents=True)
+    (site / "chip-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: chip\nVersion: 1.0\n")
+    points = "[spikeport.hil_drivers]\na_broken = chip:broken\nchip = chip:make\n"
+    (site / "chip-1.0.dist-info" / "entry_points.txt").write_text(points)
+    (site / "chip.py").write_text(
+        "import dataclasses\n"
+        "from spikeport.ir.diagnostics import BackendUnavailable, Diagnostic\n"
+        "from spikeport.runtime.hil.device import LocalDevice\n"
+        "class Chip(LocalDevice):\n"
+        "    info = property(lambda self: dataclasses.replace(self._info, kind='hw'))\n"
+        "    def run(self, inputs, **request):\n"
+        "        run = super().run(inputs, **request)\n"
+        "        return dataclasses.replace(run, meta={**run.meta, 'measured': {'energy_j': 4e-6, 'latency_s': 1e-3}})\n"
+        "def broken(config):\n"
+        "    raise BackendUnavailable(Diagnostic('E500', '', 'no such board', ''))\n"
+        "def make(config):\n"
+        "    return Chip('reference', {}, 'loihi2', config['name'])\n"
+    )
+    body = """
+@pytest.mark.hil(target="loihi2")
+@pytest.mark.hil_budget(energy_uj=4.1, latency_ms=0.5)
+def test_net(hil_artifact, hil_compare, hil_device):
+    assert (hil_device.info.name, hil_device.info.kind) == ("chip", "hw")
+    hil_compare(hil_artifact(network(), profile="norse"), X)
+
+@pytest.mark.hil(target="spinnaker2")
+def test_other(hil_device): ...
+"""
+    found = run(tmp_path, body, "--hil-target", "hw", path=(site,))
+    assert found.outcomes == {"test_net": "over_budget", "test_other": "skipped"}
+    assert "latency_ms: 1 ms of 0.5 ms: over_budget (measured by the device)" in found.text
+    assert "no such board; chip is loihi2, not spinnaker2" in found.tests["test_other"]["message"]
+
+
+WRONG = """
+@pytest.mark.hil(tarjet="loihi2", count=0)
+def test_marker(hil_device): ...
+
+@pytest.mark.hil(target="lohi2")
+def test_target(hil_device): ...
+
+@pytest.mark.hil_tolerance(membrain=1)
+def test_tolerance(hil_compare): ...
+
+@pytest.mark.hil_budget
+def test_budget(hil_compare): ...
+
+@pytest.mark.hil_budget(spikes=1)
+def test_idle(hil_device): ...
+
+@pytest.mark.hil_budget(spikes=1)
+def test_without(): ...
+
+@pytest.mark.hil("loihi2")
+def test_positional(hil_device): ...
+"""
+
+
+def test_what_a_marker_cannot_say_is_told(tmp_path):
+    found = run(tmp_path, WRONG)
+    for said in ("there is no argument 'tarjet' (did you mean 'target'?)", "count=0 is no number of devices",
+                 "did you mean 'loihi2'?", "there is no criterion 'membrain' (did you mean 'membrane'?)",
+                 "a budget limits nothing", "a test that ran nothing on a device", "stands at a test without devices",
+                 "@pytest.mark.hil takes names"):  # fmt: skip
+        assert said in found.text
+    assert "passed" not in found.outcomes.values()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--hil-report", "json,pdf"], "--hil-report: pdf is none of json, junit, html"),
+        (["--hil-target", "replay"], "--hil-target replay needs cassettes"),
+        (["--hil-replay", "d", "--hil-target", "hw", "--hil-record", "e"], "leave --hil-target hw out"),
+        (["--hil-fault", "spike_drop:p=1", "--hil-record", "d"], "leave --hil-fault out"),
+        (["--hil-baseline-update", "--hil-retries", "-1", "--hil-timeout-multiplier", "0"], "needs to know where"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(tmp_path, options, said):
+    found = run(tmp_path, NOBODY, *options, report="")
+    assert found.code == 4
+    assert said in found.text
