@@ -3,6 +3,7 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
 from hil_suite import run
 
@@ -374,3 +375,24 @@ def test_options_that_contradict_each_other_are_refused(tmp_path, options, said)
     found = run(tmp_path, NOBODY, *options, report="")
     assert found.code == 4
     assert said in found.text
+
+
+README = """
+import numpy as np
+import pytest
+
+@pytest.mark.hil(target="loihi2")
+@pytest.mark.hil_budget(latency_ms=0.1, energy_uj=5)
+def test_digits_on_the_chip(hil_artifact, hil_compare):
+    hil_compare(hil_artifact("digits_dense.nir"), np.load("samples.npy"))
+"""
+
+
+def test_a_test_of_a_trained_network_takes_under_ten_lines(tmp_path, root):
+    shutil.copy(root / "models" / "digits_dense.nir", tmp_path)
+    np.save(tmp_path / "samples.npy", np.random.default_rng(0).random((20, 50, 1, 8, 8)) < 0.2)
+    found = run(tmp_path, README, head="")
+    assert found.outcomes == {"test_digits_on_the_chip": "passed"}
+    assert len(README.strip().splitlines()) < 10
+    (attempt,) = found.tests["test_digits_on_the_chip"]["attempts"]
+    assert set(attempt["spent"]) == {"latency_ms", "energy_uj", "spikes", "synops", "cores"}
