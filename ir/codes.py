@@ -520,15 +520,15 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E852", "a program for another chip than the device",
      "Compile the model for the device's target."),
     ("E853", "a device that does something else than the model",
-     "The message names the criteria that failed and the first divergence; divergence.npz holds both runs. A known, harmless "
-     "difference is stated by the policy: @pytest.mark.hil_tolerance."),
+     "The message names the criteria that failed and the first divergence; divergence.npz holds both runs. A known, "
+     "harmless difference is stated by the policy: @pytest.mark.hil_tolerance."),
     ("E854", "over budget",
      "The run took more than @pytest.mark.hil_budget allows. The message has the number, its limit and its source."),
     ("E855", "a budget that cannot be judged",
      "The number is not known for this target or device, or the baseline has none. An unknown number is never within a budget."),
     ("E856", "no recording of this run",
-     "A cassette is replayed for the same artifact, input, request and firmware only; the message says what differs from the "
-     "nearest one. Record anew on the bench with --hil-record."),
+     "A cassette is replayed for the same artifact, input, request and firmware only; the message says what differs from "
+     "the nearest one. Record anew on the bench with --hil-record."),
     ("E857", "a recording that cannot be read",
      "The cassette is damaged, was edited, or is of another version. Record anew."),
     ("E858", "nothing that can be compared",
