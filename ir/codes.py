@@ -525,7 +525,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E854", "over budget",
      "The run took more than @pytest.mark.hil_budget allows. The message has the number, its limit and its source."),
     ("E855", "a budget that cannot be judged",
-     "The number is not known for this target or device, or the baseline has none. An unknown number is never within a budget."),
+     "The number is not known for this target or device, or the baseline has none. What is unknown is never within a budget."),
     ("E856", "no recording of this run",
      "A cassette is replayed for the same artifact, input, request and firmware only; the message says what differs from "
      "the nearest one. Record anew on the bench with --hil-record."),
