@@ -7,7 +7,7 @@ VENV   := .venv
 PY     := $(VENV)/bin/python -P
 STAMP  := $(VENV)/.stamp
 LAVA   := $(VENV)/lava/spikeport-lava.json
-EXTRAS := torch,snntorch,brian2,models,test,lint,bench
+EXTRAS := torch,snntorch,brian2,models,hil,test,lint,bench
 PYTEST_WORKERS ?= 2
 ANCHORS ?=
 # The Lava tests run on the real Lava: where that is missing they fail, and do not skip.
@@ -23,7 +23,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-all lint typecheck layers format bench wheel clean distclean again
+.PHONY: help env demo test test-all test-faults lint typecheck layers format bench wheel clean distclean again
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -38,6 +38,9 @@ test: $(STAMP) $(LAVA) ## the fast tests, two workers (ANCHORS=DIR: where the re
 
 test-all: $(STAMP) $(LAVA) ## every test, the slow ones too
 	$(PYTEST)
+
+test-faults: $(STAMP) ## the fault suite of hardware in the loop: killed workers, dead clients, full disks, ...
+	$(PYTEST) -m faults tests/runtime/hil
 
 lint: $(STAMP) ## ruff (rules and format), mypy, import directions; changes nothing
 	$(PY) -m ruff check .

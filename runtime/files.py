@@ -149,7 +149,7 @@ def read_arrays(path: str | Path) -> dict[str, Array]:
             if magic == b"\x93NUMPY":
                 return {"": _read_npy(stream, path.stat().st_size, str(path))}
             if magic[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-                return _read_npz(stream, str(path))
+                return read_npz(stream, str(path))
     except FileNotFoundError as error:
         raise UsageError(
             Diagnostic("E610", str(path), f"{path} is not there{near_file(path)}", "give the file of an array: .npy or .npz")
@@ -173,7 +173,8 @@ def _unreadable(where: str, why: str) -> UsageError:
     )
 
 
-def _read_npz(stream: IO[bytes], where: str) -> dict[str, Array]:
+def read_npz(stream: IO[bytes], where: str) -> dict[str, Array]:
+    """Return the arrays of the ``.npz`` in *stream*, called *where* in messages; raise as `read_arrays` does."""
     arrays: dict[str, Array] = {}
     try:
         with zipfile.ZipFile(stream) as archive:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spikeport.backends.base import Backend
+from spikeport.backends.base import Backend, Executable
 from spikeport.ir.diagnostics import Diagnostic, InternalError, RunError, SpikeportError, UsageError, did_you_mean
 from spikeport.ir.graph import Graph
 from spikeport.ir.ops import Array, Neuron
@@ -120,27 +121,43 @@ def run_program(
     """
     recording = Recording(selected(program.graph, record), record_state)
     started = time.perf_counter()
+    with explained(backend), backend.emit(program) as executable:
+        built = time.perf_counter()
+        trace = run_emitted(executable, program, inputs.values, backend, recording, seed, progress)
+    finished = time.perf_counter()
+    warnings = tuple(d.message for d in backend.check(program) if d.severity != "error")
+    seconds = {"build": built - started, "total": finished - started, **trace.seconds}
+    trace = dataclasses.replace(trace, seconds=seconds)
+    said = (*inputs.notes, *warnings, *_changed(program, target))
+    return RunResult(trace, program, inputs.is_single, meta(program, backend, seed, inputs.is_single), said, target)
+
+
+def run_emitted(
+    executable: Executable, program: Program, inputs: Mapping[str, Array], backend: Backend, recording: Recording, seed: int,
+    progress: Progress | None = None,
+) -> Trace:  # fmt: skip
+    """Run what *backend* made of *program*, and return the trace with all that a price needs; raise as `run_program` does."""
+    with explained(backend):
+        is_exact = backend.fidelity_for(program.arithmetic) == "bit_exact"
+        if progress is not None and program.profile.boundary == "reset" and is_exact:
+            trace = run_in_portions(executable, inputs, recording, seed, progress)
+        else:
+            trace = executable.run(inputs, recording, seed)
+    _refuse_overflow(trace, program)
+    told = {**trace.meta, "backend": backend.name, "binary_inputs": binary_inputs(inputs)}
+    told["input_spikes"] = input_spikes(program.graph, inputs)
+    return dataclasses.replace(trace, meta=told)
+
+
+@contextlib.contextmanager
+def explained(backend: Backend) -> Iterator[None]:
+    """Turn what *backend* raises without a word of ours into an error that says so: E801."""
     try:
-        with backend.emit(program) as executable:
-            built = time.perf_counter()
-            is_exact = backend.fidelity_for(program.arithmetic) == "bit_exact"
-            if progress is not None and program.profile.boundary == "reset" and is_exact:
-                trace = run_in_portions(executable, inputs.values, recording, seed, progress)
-            else:
-                trace = executable.run(inputs.values, recording, seed)
+        yield
     except (SpikeportError, MemoryError):
         raise
     except Exception as error:
         raise _failed(backend, error) from error
-    finished = time.perf_counter()
-    _refuse_overflow(trace, program)
-    warnings = tuple(d.message for d in backend.check(program) if d.severity != "error")
-    seconds = {"build": built - started, "total": finished - started, **trace.seconds}
-    told = {**trace.meta, "backend": backend.name, "binary_inputs": binary_inputs(inputs.values)}
-    told["input_spikes"] = input_spikes(program.graph, inputs.values)
-    trace = dataclasses.replace(trace, seconds=seconds, meta=told)
-    said = (*inputs.notes, *warnings, *_changed(program, target))
-    return RunResult(trace, program, inputs.is_single, meta(program, backend, seed, inputs.is_single), said, target)
 
 
 def _refuse_overflow(trace: Trace, program: Program) -> None:

@@ -22,6 +22,7 @@ from spikeport.runtime.cli.compile import compile_
 from spikeport.runtime.cli.doctor import doctor
 from spikeport.runtime.cli.emit import emit
 from spikeport.runtime.cli.export import export
+from spikeport.runtime.cli.hild import devices, hild
 from spikeport.runtime.cli.inspect import inspect
 from spikeport.runtime.cli.lists import explain, passes, targets
 from spikeport.runtime.cli.report import report
@@ -44,6 +45,8 @@ app.command("emit")(emit)
 app.command("inspect")(inspect)
 app.command("targets")(targets)
 app.add_typer(backends.app, name="backends")
+app.command("hild")(hild)
+app.command("devices")(devices)
 app.command("passes")(passes)
 app.command("explain")(explain)
 app.command("doctor")(doctor)

@@ -1,0 +1,1 @@
+"""Hardware in the loop: devices on a bench, compared with the model that was compiled for them."""

@@ -1,0 +1,38 @@
+"""Faults on purpose, as a test session asks for them: on the way to the daemon, or in the device itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spikeport.ir.diagnostics import Diagnostic, UsageError
+from spikeport.runtime.hil.device import Device
+from spikeport.runtime.hil.faults import FaultyDevice, parse_faults
+
+
+def faulty(device: Device, spec: str) -> Device:
+    """Return *device* with the faults of *spec* that are the device's or the network's; those of the way are not its own."""
+    own = tuple(f for f in parse_faults(spec) if f.kind != "transport")
+    return FaultyDevice(device, own) if own else device
+
+
+def through_proxy(url: str, spec: str) -> tuple[str, Any]:
+    """Return the address to connect to, and the proxy with the transport faults of *spec* behind it, where there are any.
+
+    Raises
+    ------
+    UsageError
+        E859 for transport faults on an encrypted connection, which a proxy cannot look into.
+    """
+    way = tuple(f for f in parse_faults(spec) if f.kind == "transport")
+    if not way:
+        return url, None
+    scheme, _, address = url.partition("://")
+    if scheme != "hild":
+        raise UsageError(
+            Diagnostic("E859", "--hil-fault", f"transport faults need a plaintext connection, not {scheme}://", "use hild://")
+        )
+    from spikeport.runtime.hil.proxy import Proxy
+
+    host, _, port = address.rpartition(":")
+    proxy = Proxy(host, int(port), way)
+    return f"hild://{proxy.address}", proxy

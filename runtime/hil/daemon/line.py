@@ -1,0 +1,223 @@
+"""The line to a worker: starts it under its guard, orders, waits no longer than the watchdogs allow, leaves no process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from spikeport.ir.diagnostics import Diagnostic
+from spikeport.runtime.hil import wire
+from spikeport.runtime.hil.daemon.config import DeviceConfig
+from spikeport.runtime.hil.daemon.guard import MEMORY, SIGNALLED
+from spikeport.runtime.hil.outcome import HilError, Outcome
+
+#: Seconds of processor time that count as a sign of life; time in which an ended guard has to be gone.
+_ALIVE_S, _GONE_S = 0.02, 15.0
+_HEAD = 18
+
+
+class WorkerLost(HilError):
+    """The worker is gone, or was ended since it did not answer; ``is_crash`` where nobody asked for that."""
+
+    is_crash = False
+
+
+class Revoked(Exception):
+    """The order is no longer wanted: the lease is over, or the daemon stops."""
+
+
+class Line:
+    """A running worker and its guard.
+
+    Parameters
+    ----------
+    config : DeviceConfig
+        The worker's device.
+    folder : Path
+        Made for it, and removed with it.
+    memory_mb, file_mb : float
+        What the worker and all that it starts may use, and the size of a file that it may write.
+    log : Path
+        Where the last words of workers go.
+    """
+
+    def __init__(self, config: DeviceConfig, folder: Path, memory_mb: float, file_mb: float, log: Path) -> None:
+        self.config, self.folder = config, folder
+        self.limits = {"memory_bytes": int(memory_mb * 2**20), "file_bytes": int(file_mb * 2**20)}
+        self.generation = os.urandom(6).hex()
+        self.memory_mb = 0
+        self._cpu = 0.0
+        self._text, self._status_text = bytearray(), b""
+        folder.mkdir(parents=True, mode=0o700)
+        life, self._life = os.pipe()
+        self._status, status = os.pipe()
+        if log.exists() and log.stat().st_size > 2**22:
+            os.replace(log, log.with_suffix(".1"))
+        command = [sys.executable, "-P", "-m", "spikeport.runtime.hil.daemon.worker", str(life), str(status)]
+        with log.open("ab") as errors:
+            self.process = subprocess.Popen(
+                [*command, str(self.limits["memory_bytes"])], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                cwd=folder, env=_environment(folder), pass_fds=(life, status), start_new_session=True, bufsize=0,
+            )  # fmt: skip
+        os.close(life)
+        os.close(status)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self._orders, self._answers = self.process.stdin.fileno(), self.process.stdout.fileno()
+        for fd in (self._orders, self._answers, self._status):
+            os.set_blocking(fd, False)
+
+    @property
+    def fd(self) -> int:
+        """Descriptor that becomes readable when an idle worker ends."""
+        return self._answers
+
+    def ask(
+        self, order: dict[str, Any], body: bytes, seconds: float, stall: float,
+        is_wanted: Callable[[], bool], on_step: Callable[[int, int], None] = lambda done, total: None,
+    ) -> tuple[dict[str, Any], bytes]:  # fmt: skip
+        """Give an order and return its answer.
+
+        Raises
+        ------
+        WorkerLost
+            E872 where the worker died, E878 where it needed too much memory, E873 where a watchdog ended it.
+        Revoked
+            Where *is_wanted* says no any longer; the worker is ended.
+        """
+        phase = order["do"]
+        to_send = memoryview(wire.encode(order, body))
+        started = moved = time.monotonic()
+        cpu = self._cpu
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._answers, selectors.EVENT_READ)
+                selector.register(self._status, selectors.EVENT_READ)
+                selector.register(self._orders, selectors.EVENT_WRITE)
+                while True:
+                    for key, _ in selector.select(0.05):
+                        if key.fd == self._orders:
+                            to_send = self._write(to_send)
+                            if not to_send:
+                                selector.unregister(self._orders)
+                        elif key.fd == self._answers:
+                            self._read(phase)
+                        elif not self._read_status():
+                            selector.unregister(self._status)
+                    now = time.monotonic()
+                    while (answer := self._next()) is not None:
+                        if "step" not in answer[0]:
+                            return answer
+                        moved = now
+                        on_step(wire.field(answer[0], "step", int), wire.field(answer[0], "of", int))
+                    if self._cpu - cpu > _ALIVE_S:
+                        cpu, moved = self._cpu, now
+                    if now - started > seconds:
+                        raise _late(phase, f"took longer than {seconds:g} s")
+                    if now - moved > stall:
+                        raise _late(phase, f"made no step and used no processor for {stall:g} s")
+                    if not is_wanted():
+                        raise Revoked
+        except BaseException:
+            self.end()
+            raise
+
+    def _write(self, data: memoryview) -> memoryview:
+        try:
+            return data[os.write(self._orders, data[:65536]) :]
+        except BlockingIOError:
+            return data
+        except OSError:
+            return data[:0]  # its end shows on the other stream
+
+    def _read(self, phase: str) -> None:
+        piece = os.read(self._answers, 2**18)
+        if not piece:
+            raise self.last_words(phase)
+        self._text += piece
+
+    def _read_status(self) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            piece = os.read(self._status, 65536)
+            if not piece:
+                return False
+            *lines, self._status_text = (self._status_text + piece).split(b"\n")
+            if lines:
+                found = json.loads(lines[-1])
+                self._cpu, self.memory_mb = found["cpu"], found["mb"]
+        return True
+
+    def _next(self) -> tuple[dict[str, Any], bytes] | None:
+        if len(self._text) < _HEAD:
+            return None
+        text, body = wire.sizes(bytes(self._text[:_HEAD]), wire.CHUNK)
+        if len(self._text) < _HEAD + text + body:
+            return None
+        data = bytes(self._text[: _HEAD + text + body])
+        del self._text[: _HEAD + text + body]
+        return wire.decode(data, wire.CHUNK)
+
+    def last_words(self, phase: str) -> WorkerLost:
+        """Return the error of a worker whose answers have ended, which is ended altogether."""
+        self.end(wait_first=True)
+        code = self.process.returncode
+        if code == MEMORY:
+            most = f"{self.limits['memory_bytes'] >> 20:,} MB"
+            return _lost("E878", f"the worker needed more than the {most} of memory that a lease has (phase {phase})",
+                         "run fewer samples or steps at once, or record less",
+                         Outcome.UNSUPPORTED, False)  # fmt: skip
+        how = f"was killed by signal {code - SIGNALLED}" if code > SIGNALLED else f"ended with exit code {code}"
+        how = f"was killed by signal {-code}" if code < 0 else how
+        return _lost("E872", f"the worker {how} in the phase {phase}", "load and run again", Outcome.INFRASTRUCTURE, True)
+
+    def end(self, wait_first: bool = False) -> None:
+        """End the worker, its guard and all that they started, and remove the folder; again does no harm."""
+        if self._life < 0:
+            return
+        if wait_first:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_GONE_S)
+        os.close(self._life)
+        self._life = -1
+        try:
+            self.process.wait(_GONE_S)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            with contextlib.suppress(OSError):
+                stream.close()
+        os.close(self._status)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a worker: no secrets of the daemon's, its own temporary folder."""
+    secret = ("TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "API_KEY")
+    kept = {k: v for k, v in os.environ.items() if not any(word in k.upper() for word in secret)}
+    return {**kept, "TMPDIR": str(folder), "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def _late(phase: str, what: str) -> WorkerLost:
+    return _lost("E873", f"the worker {what} in the phase {phase}; it was ended", "run fewer samples or steps, or raise the "
+                 "daemon's limits", Outcome.TIMEOUT, False, {"phase": phase})  # fmt: skip
+
+
+def _lost(
+    code: str, message: str, hint: str, outcome: Outcome, is_crash: bool, facts: dict[str, Any] | None = None
+) -> WorkerLost:
+    error = WorkerLost(Diagnostic(code, "", message, hint, facts or {}), outcome)
+    error.is_crash = is_crash
+    return error
