@@ -9,8 +9,8 @@ from typing import Any
 
 from spikeport.ir.graph import Graph
 from spikeport.ir.profile import Profile
-
-Box = tuple[tuple[int, int], ...]
+from spikeport.ir.routing import Box as Box
+from spikeport.ir.routing import Routing
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,8 @@ class Program:
         Record of each pass: name, digest before and after, seconds.
     notes : Mapping
         What the report says about the lowering.
+    routing : Routing or None
+        Keys, trees and tables, for a fabric that has routing tables; None for others.
     """
 
     graph: Graph
@@ -107,6 +109,7 @@ class Program:
     usage: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
     passes: tuple[Mapping[str, Any], ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
+    routing: Routing | None = None
 
     def slices_of(self, path: str) -> tuple[Slice, ...]:
         """Return the slices of the population *path*, in the order of their boxes."""
