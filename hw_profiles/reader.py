@@ -14,6 +14,7 @@ from typing import Any
 from spikeport.hw_profiles.records import (
     EVENTS,
     CostSet,
+    Dead,
     Encoding,
     Fabric,
     HostIo,
@@ -22,10 +23,12 @@ from spikeport.hw_profiles.records import (
 )
 from spikeport.hw_profiles.support import CONSTRUCTS, STATUSES, Support
 from spikeport.ir.diagnostics import Diagnostic, UsageError, did_you_mean
+from spikeport.ir.routing import MAX_PROCESSORS
 from spikeport.ir.units import KINDS, Quantity, parse_quantity
 
 MAX_BYTES = 1 << 20
-TOP = ("schema", "name", "title", "technology", "notes", "sources", "fabric", "core", "chip", "delay", "refractory", "weights",
+TOP = ("schema", "name", "title", "technology", "notes", "sources", "fabric", "core", "chip", "delay", "delay_blocks", "refractory",
+       "weights",
        "state", "costs", "power", "apart", "step", "io", "support")  # fmt: skip
 
 
@@ -151,7 +154,7 @@ def read_fabric(r: Reader) -> Fabric:
     """Return the table ``[fabric]``."""
     t = r.table(r.data, "fabric", "")
     r.known(t, ("kind", "casting", "tiles_x", "tiles_y", "cores_per_tile", "cores_per_chip", "chips_per_board", "positions",
-                "fewer_cores", "model"), "fabric")  # fmt: skip
+                "fewer_cores", "model", "tables", "dead_chips", "dead_cores", "dead_links"), "fabric")  # fmt: skip
     board = r.count(t, "chips_per_board", "fabric") if "chips_per_board" in t else None
     positions, fewer = (_places(r, t, key) for key in ("positions", "fewer_cores"))
     if board is not None and board.value is not None and len(positions) != board.value:
@@ -162,7 +165,15 @@ def read_fabric(r: Reader) -> Fabric:
     room = (tiles[0].value or 0) * (tiles[1].value or 0) * (per_tile.value or 0)
     if per_chip.value is not None and room < per_chip.value:
         r.wrong("fabric.cores_per_chip", f"{per_chip.value:g} cores do not fit on tiles for {room:g}")
-    return Fabric(kind, casting, tiles, per_tile, per_chip, board, positions, fewer, r.text(t, "model", "fabric"))  # type: ignore[arg-type]
+    tables = r.text(t, "tables", "fabric", ("none", "ternary")) if "tables" in t else "none"
+    dead = Dead(
+        _places(r, t, "dead_chips"), _numbers(r, t, "dead_cores", "[x, y, processor]"), _numbers(r, t, "dead_links", "[x, y, link]")
+    )  # fmt: skip
+    if tables == "ternary" and (room != per_chip.value or casting != "multicast" or int(per_chip.value or 0) >= MAX_PROCESSORS):
+        r.wrong("fabric.tables", "tables are made for multicast chips of one tile with at most 17 cores beside the monitor")
+    if dead and tables == "none":
+        r.wrong("fabric.dead_chips", "only a fabric with routing tables can go around what is dead", 'say tables = "ternary"')
+    return Fabric(kind, casting, tiles, per_tile, per_chip, board, positions, fewer, r.text(t, "model", "fabric"), tables, dead)  # type: ignore[arg-type]
 
 
 def _places(r: Reader, t: Mapping[str, Any], key: str) -> tuple[tuple[int, int], ...]:
@@ -174,6 +185,17 @@ def _places(r: Reader, t: Mapping[str, Any], key: str) -> tuple[tuple[int, int],
         r.wrong(f"fabric.{key}", "expected a list of different [x, y] of small whole numbers")
         return ()
     return tuple((p[0], p[1]) for p in value)
+
+
+def _numbers(r: Reader, t: Mapping[str, Any], key: str, form: str) -> tuple[tuple[int, int, int], ...]:
+    value = t.get(key, [])
+    good = isinstance(value, list) and len(value) <= 65536 and all(
+        isinstance(p, list) and len(p) == 3 and all(type(c) is int and 0 <= c < 4096 for c in p) for p in value
+    )  # fmt: skip
+    if not good:
+        r.wrong(f"fabric.{key}", f"expected a list of {form}, small whole numbers")
+        return ()
+    return tuple((p[0], p[1], p[2]) for p in value)
 
 
 def read_encodings(r: Reader) -> tuple[Quantity, tuple[Quantity, ...], str, tuple[Encoding, ...]]:

@@ -53,6 +53,36 @@ EVENTS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Dead:
+    """What of a machine does not work.
+
+    Parameters
+    ----------
+    chips : tuple of (x, y)
+        Whole chips, with all of their links.
+    cores : tuple of (x, y, processor)
+        Single cores.
+    links : tuple of (x, y, link)
+        Links, 0 east to 5 south; both directions are left alone.
+    """
+
+    chips: tuple[tuple[int, int], ...] = ()
+    cores: tuple[tuple[int, int, int], ...] = ()
+    links: tuple[tuple[int, int, int], ...] = ()
+
+    def __or__(self, other: Dead) -> Dead:
+        """Return what is dead in either."""
+        return Dead(*(tuple(sorted({*a, *b})) for a, b in zip(self._all(), other._all(), strict=True)))  # type: ignore[misc]
+
+    def _all(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        return self.chips, self.cores, self.links
+
+    def __bool__(self) -> bool:
+        """Whether anything is dead."""
+        return any(self._all())
+
+
+@dataclass(frozen=True, slots=True)
 class Fabric:
     """Cores, tiles and chips, and how packets travel between them.
 
@@ -74,6 +104,10 @@ class Fabric:
         Places whose chip has one core fewer.
     model : str
         How distances are counted, for the report.
+    tables : {"none", "ternary"}
+        Whether the mapper makes routing tables: lines of a key and a mask with bits that do not matter.
+    dead : Dead
+        What does not work.
     """
 
     kind: Literal["mesh"]
@@ -85,6 +119,8 @@ class Fabric:
     positions: tuple[tuple[int, int], ...]
     fewer_cores: tuple[tuple[int, int], ...]
     model: str
+    tables: Literal["none", "ternary"] = "none"
+    dead: Dead = Dead()
 
     @property
     def stride(self) -> int:

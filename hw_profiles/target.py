@@ -24,7 +24,7 @@ from spikeport.hw_profiles.reader import (
     read_step,
     read_support,
 )
-from spikeport.hw_profiles.records import CHIP_RESOURCES, CORE_RESOURCES, CostSet, Encoding, Fabric, HostIo, StepTime
+from spikeport.hw_profiles.records import CHIP_RESOURCES, CORE_RESOURCES, CostSet, Dead, Encoding, Fabric, HostIo, StepTime
 from spikeport.hw_profiles.support import Support, beside_the_chip, longest_refractory, refusals
 from spikeport.ir.diagnostics import Diagnostic, UsageError, did_you_mean
 from spikeport.ir.program import Program
@@ -51,6 +51,8 @@ class Target:
         Limits by resource; one that nobody published is unknown, and not enforced.
     max_delay : Quantity
         Longest delay of a connection, in steps.
+    delay_blocks : Quantity or None
+        Further blocks, each as long as that, by which cores of their own (delay slices) can delay; None for none.
     max_refractory : Quantity or None
         Most refractory steps; None where the chip sets no limit of its own.
     weight_bits : Quantity
@@ -86,6 +88,7 @@ class Target:
     core: Mapping[str, Quantity]
     chip: Mapping[str, Quantity]
     max_delay: Quantity
+    delay_blocks: Quantity | None
     max_refractory: Quantity | None
     weight_bits: Quantity
     weight_widths: tuple[Quantity, ...]
@@ -104,6 +107,31 @@ class Target:
         """Return the limit of a resource of a core or a chip; None where it is unknown or there is none."""
         found = self.core.get(resource) or self.chip.get(resource)
         return None if found is None or found.value is None else int(found.value)
+
+    def longest_delay(self) -> int | None:
+        """Return the longest delay of a connection in steps, delay slices used; None where nobody knows."""
+        if self.max_delay.value is None:
+            return None
+        return int(self.max_delay.value) * (1 + int(self.delay_blocks.value or 0 if self.delay_blocks else 0))
+
+    def without(self, dead: Dead) -> Target:
+        """Return the target with *dead* taken out beside what is dead already.
+
+        Raises
+        ------
+        UsageError
+            E414 where its fabric has no routing tables to go around it.
+        """
+        if not dead:
+            return self
+        if self.fabric.tables == "none":
+            raise UsageError(
+                Diagnostic("E414", self.name, f"{self.name} has no routing tables that could go around dead chips, cores or links",
+                           "leave --dead-chips, --dead-cores and --dead-links out, or choose --target spinnaker1")
+            )  # fmt: skip
+        both = self.fabric.dead | dead
+        digest = hashlib.sha256(f"{self.digest} {both!r}".encode()).hexdigest()
+        return dataclasses.replace(self, fabric=dataclasses.replace(self.fabric, dead=both), digest=digest)
 
     def widths(self) -> tuple[int, ...]:
         """Return the widths in which weights can be stored, ascending."""
@@ -150,7 +178,7 @@ class Target:
         )  # fmt: skip
 
     def _delays(self, program: Program) -> tuple[Diagnostic, ...]:
-        limit = self.max_delay.value
+        limit = self.longest_delay()
         own = int(program.arithmetic == "loihi")  # every spike takes a step there, and the chip's delay comes on top
         beside = " beside the one that every spike takes" if own else ""
         return tuple(
@@ -249,6 +277,7 @@ def read_target(text: bytes, origin: str) -> Target:
         name=r.text(r.data, "name"), title=r.text(r.data, "title"), technology=r.text(r.data, "technology"),
         digest=hashlib.sha256(text).hexdigest(), notes=tuple(notes), fabric=read_fabric(r), core=MappingProxyType(core),
         chip=MappingProxyType(chip), max_delay=r.quantity(r.data.get("delay"), "delay", "1", whole=True),
+        delay_blocks=r.count(r.data, "delay_blocks", "") if "delay_blocks" in r.data else None,
         max_refractory=r.quantity(r.data["refractory"], "refractory", "1", whole=True) if "refractory" in r.data else None,
         weight_bits=bits, weight_widths=widths, memory=memory, encodings=encodings,
         state_per_core=r.count(state, "per_core", "state", "B", 0) if "per_core" in state else None,

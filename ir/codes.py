@@ -300,6 +300,22 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "the two."),
     ("E407", "a refractory period longer than the chip's",
      "The chip's counter of refractory steps ends before. Shorten the period, or choose a larger dt."),
+    ("E410", "no machine for the network",
+     "The largest machine of the target is too small, or nothing of the machine works once all that is dead is left out."),
+    ("E411", "something dead that the machine does not have",
+     "Chips are x,y, cores x,y,p, links x,y,l with l from 0 (east) by north-east, north, west, south-west to 5 (south). "
+     "A small network gets a small machine: --chips asks for more."),
+    ("E412", "a routing table that does not fit",
+     "Even compressed, the table of a chip has more entries than its router holds. Fewer layers whose packets cross that "
+     "chip, layers with fewer slices, or a spread over more chips need fewer."),
+    ("E413", "no keys left",
+     "A packet's key has 32 bits; the slices, each rounded up to a power of two, need more. Split the network."),
+    ("E414", "dead chips, cores or links that cannot be read, or on a target without routing tables",
+     "Write --dead-chips X,Y --dead-cores X,Y,P --dead-links X,Y,L; several are separated by colons, X,Y:X,Y."),
+    ("E415", "a slice that no chip has room for",
+     "Every chip is full, or what is dead leaves none with enough shared memory."),
+    ("E419", "a routing table that sends packets wrong",
+     "The replay of all packets through the tables found one that goes astray. This is a bug of spikeport's: report it."),
     ("E500", "a backend is not available",
      "Its packages are missing or broken; the message has the command that installs them. `spikeport doctor` shows "
      "all."),
