@@ -1,17 +1,20 @@
 # `make` lists the targets. Everything runs from .venv, which is made once and again when setup.cfg, constraints.txt
 # or this file changes. Needs: Python 3.11 or later with venv, and a C compiler for the Brian2 tests; for Lava's worker, which
-# has an environment of its own in .venv/lava, Python 3.10 or 3.11.
+# has an environment of its own in .venv/lava, Python 3.10 or 3.11; for sPyNNaker's, in .venv/spynnaker, Python 3.11 to 3.13.
 
 PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python -P
 STAMP  := $(VENV)/.stamp
 LAVA   := $(VENV)/lava/spikeport-lava.json
+SPYNNAKER := $(VENV)/spynnaker/spikeport-spynnaker.json
 EXTRAS := torch,snntorch,brian2,models,hil,test,lint,bench
 PYTEST_WORKERS ?= 2
 ANCHORS ?=
-# The Lava tests run on the real Lava: where that is missing they fail, and do not skip.
+# The Lava tests run on the real Lava, and the oracle's on the real sPyNNaker: where they are missing the tests fail, and do
+# not skip.
 export SPIKEPORT_REQUIRE_LAVA = 1
+export SPIKEPORT_REQUIRE_SPYNNAKER = 1
 PYTEST := $(PY) -m pytest -n $(PYTEST_WORKERS) $(if $(ANCHORS),--anchors="$(ANCHORS)")
 
 # A copied or moved .venv points at the tree it came from: make it anew.
@@ -28,15 +31,15 @@ endif
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
-env: $(STAMP) $(LAVA) ## make the environment .venv (the other targets do this by themselves)
+env: $(STAMP) $(LAVA) $(SPYNNAKER) ## make the environment .venv (the other targets do this by themselves)
 
 demo: $(STAMP) ## compile and run the example networks, print their reports
 	$(PY) -m spikeport.models.demo
 
-test: $(STAMP) $(LAVA) ## the fast tests, two workers (ANCHORS=DIR: where the recorded graphs are)
+test: $(STAMP) $(LAVA) $(SPYNNAKER) ## the fast tests, two workers (ANCHORS=DIR: where the recorded graphs are)
 	$(PYTEST) -m "not slow"
 
-test-all: $(STAMP) $(LAVA) ## every test, the slow ones too
+test-all: $(STAMP) $(LAVA) $(SPYNNAKER) ## every test, the slow ones too
 	$(PYTEST)
 
 test-faults: $(STAMP) ## the fault suite of hardware in the loop: killed workers, dead clients, full disks, ...
@@ -97,6 +100,10 @@ $(STAMP): setup.cfg constraints.txt Makefile $(if $(MOVED),again)
 # Built aside and put in place when a network has run in it; kept until what it is made of changes.
 $(LAVA): $(STAMP) backends/lava/environment.py
 	$(VENV)/bin/spikeport backends setup lava --path $(VENV)/lava
+	@touch $@
+
+$(SPYNNAKER): $(STAMP) backends/spinnaker/environment.py
+	$(VENV)/bin/spikeport backends setup spinnaker --path $(VENV)/spynnaker
 	@touch $@
 
 again:

@@ -44,7 +44,7 @@ class Check:
 
 def examine() -> list[Check]:
     """Return all findings; those that are needed and not ok stand in the way."""
-    return [_python(), *_packages(), *_backends(), *_lava(), _cores(), *_folders()]
+    return [_python(), *_packages(), *_backends(), *_aside(), _cores(), *_folders()]
 
 
 def _python() -> Check:
@@ -56,7 +56,7 @@ def _python() -> Check:
 def _packages() -> Iterator[Check]:
     """Yield a finding for each requirement of this package; those of its extras are not needed.
 
-    The extra ``lava`` is for Pythons that cannot run spikeport; what its worker has is a finding of its own.
+    The extras ``lava`` and ``spynnaker`` stand for what runs in environments of its own, each a finding of its own.
     """
     for requirement in requires("spikeport") or []:
         text, _, marker = requirement.partition(";")
@@ -66,7 +66,7 @@ def _packages() -> Iterator[Check]:
             match is None
             or match.group(1) == "spikeport"
             or "[" in text
-            or (extra and extra.group(1) in ("test", "lint", "bench", "lava"))
+            or (extra and extra.group(1) in ("test", "lint", "bench", "lava", "spynnaker"))
         ):
             continue
         name, wanted = match.group(1), match.group(2).strip()
@@ -91,20 +91,22 @@ def _backends() -> Iterator[Check]:
         yield Check(f"backend {name}", text, ok, name == "engine", remedy)
 
 
-def _lava() -> Iterator[Check]:
-    """Yield the environment that Lava's worker runs in, and the interpreter that builds it."""
-    from spikeport.backends.lava.environment import PINS, REMEDY, find_environment, find_interpreter
+def _aside() -> Iterator[Check]:
+    """Yield the environments that simulators run in by themselves, and the interpreters that build them."""
+    from spikeport.backends.lava.environment import KIT as LAVA
+    from spikeport.backends.spinnaker.environment import KIT as SPYNNAKER
 
-    place, text = find_environment()
-    yield Check("lava worker", text, place is not None, False, "" if place is not None else REMEDY)
-    found = find_interpreter()
-    if found is None:
-        wanted = " or ".join(PINS)
-        yield Check("lava python", f"no Python {wanted} with venv was found", place is not None, False,
-                    f"install Python {wanted}, or name one: {REMEDY} --python P")  # fmt: skip
-    else:
-        mends = "as Lava asks" if found.version == "3.10" else "newer than Lava asks for: its one clash is mended at import"
-        yield Check("lava python", f"Python {found.version} ({found.path}), {mends}", True, False)
+    newer = "newer than Lava asks for: its one clash is mended at import"
+    for kit, words in ((LAVA, {"3.10": "as Lava asks", "3.11": newer}), (SPYNNAKER, {})):
+        place, text = kit.find()
+        yield Check(f"{kit.name} worker", text, place is not None, False, "" if place is not None else kit.remedy)
+        found = kit.find_interpreter()
+        if found is None:
+            yield Check(f"{kit.name} python", f"no Python {kit.versions} with venv was found", place is not None, False,
+                        f"install Python {kit.versions}, or name one: {kit.remedy} --python P")  # fmt: skip
+        else:
+            said = words.get(found.version, f"as {kit.title} asks")
+            yield Check(f"{kit.name} python", f"Python {found.version} ({found.path}), {said}", True, False)
 
 
 def _cores() -> Check:

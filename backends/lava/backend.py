@@ -13,7 +13,7 @@ import numpy as np
 
 from spikeport.backends.base import Availability, Backend, Executable, Fidelity
 from spikeport.backends.course import Course
-from spikeport.backends.lava.environment import REMEDY, find_environment
+from spikeport.backends.lava.environment import KIT, REMEDY, find_environment
 from spikeport.backends.lava.line import Line
 from spikeport.backends.lava.plan import Plan, make_plan
 from spikeport.backends.lava.results import Heard, make_trace, wanted
@@ -165,9 +165,9 @@ class LavaBackend(Backend):
         return script_files(build_network(program.graph, program.profile, program.arithmetic), inputs, title, self.conv)
 
     def setup(self, place: Path | None, say: Callable[[str], None], python: str | None = None) -> str:
-        from spikeport.backends.lava.install import set_up
+        from spikeport.backends.setups import set_up
 
-        return set_up(place, say, python)
+        return set_up(KIT, place, say, python)
 
 
 BACKEND = LavaBackend()

@@ -1,4 +1,4 @@
-"""The worker's environment: found, built aside and at once, by one at a time, and nothing left of a build that failed."""
+"""Environments of simulators: found, built aside and at once, by one at a time, and nothing left of a build that failed."""
 
 import json
 import shutil
@@ -8,8 +8,10 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from spikeport.backends.lava import environment as place_of
-from spikeport.backends.lava import install
+from spikeport.backends import environments, setups
+from spikeport.backends.environments import Interpreter
+from spikeport.backends.lava.environment import KIT
+from spikeport.backends.spinnaker.environment import KIT as SPYNNAKER
 from spikeport.ir.diagnostics import BackendUnavailable, UsageError
 from spikeport.runtime.cli.main import app, run_command
 
@@ -22,20 +24,21 @@ def fake_python(path, version="3.11", then="exit 4"):
     return str(path)
 
 
-def mark(place, pins=None):
+def mark(place, pins=None, kit=KIT):
     """Make *place* look like an environment."""
     fake_python(place / "bin" / "python")
-    about = {"pins": pins or place_of.pins_digest(), "python": "3.11.0", "numpy": "2"}
-    (place / place_of.MARK).write_text(json.dumps(about))
+    about = {"pins": pins or kit.digest(), "python": "3.11.0", "numpy": "2"}
+    (place / kit.mark).write_text(json.dumps(about))
 
 
 @pytest.fixture(autouse=True)
 def nobody_s(monkeypatch, tmp_path):
     """Neither the environment of this machine nor its cache counts here."""
     monkeypatch.delenv("SPIKEPORT_LAVA_ENV", raising=False)
+    monkeypatch.delenv("SPIKEPORT_SPYNNAKER_ENV", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(place_of.sys, "prefix", str(tmp_path / "venv"))
-    place_of.interpreter_at.cache_clear()
+    monkeypatch.setattr(environments.sys, "prefix", str(tmp_path / "venv"))
+    environments.version_at.cache_clear()
 
 
 def test_a_failed_build_leaves_nothing_and_says_which_step(tmp_path):
@@ -44,7 +47,7 @@ def test_a_failed_build_leaves_nothing_and_says_which_step(tmp_path):
     with pytest.raises(
         BackendUnavailable, match=r"E547: .*virtual environment ended with exit code 4: Error: the disk is full"
     ):
-        install.set_up(tmp_path / "there" / "lava", said.append, python)
+        setups.set_up(KIT, tmp_path / "there" / "lava", said.append, python)
     assert [p.name for p in (tmp_path / "there").iterdir()] == [".lava.lock"]
     assert said[0].startswith("Python 3.11")
 
@@ -55,28 +58,28 @@ def test_an_interpreter_that_does_not_run_is_no_candidate(tmp_path, monkeypatch)
     shim = fake_python(tmp_path / "path" / "python3.10")
     (tmp_path / "path" / "python3.10").write_text("#!/bin/sh\necho pyenv: version not installed >&2\nexit 127\n")
     good = fake_python(tmp_path / "pyenv" / "versions" / "3.10.13" / "bin" / "python", "3.10")
-    assert place_of.interpreter_at(shim) is None
-    assert place_of.find_interpreter() == place_of.Interpreter(good, "3.10")
+    assert KIT.interpreter_at(shim) is None
+    assert KIT.find_interpreter() == Interpreter(good, "3.10")
     shutil.rmtree(tmp_path / "pyenv")
     other = fake_python(tmp_path / "path" / "python3.11")
-    assert place_of.find_interpreter() == place_of.Interpreter(other, "3.11")
+    assert KIT.find_interpreter() == Interpreter(other, "3.11")
     with pytest.raises(BackendUnavailable, match=r"E547: .*is no Python 3.10 or 3.11 that runs and has venv"):
-        install.set_up(tmp_path / "x", print, fake_python(tmp_path / "path" / "python3.13", "3.13"))
+        setups.set_up(KIT, tmp_path / "x", print, fake_python(tmp_path / "path" / "python3.13", "3.13"))
 
 
 def test_two_at_once_build_it_once(tmp_path, monkeypatch):
     built, said, answers = [], [], []
 
-    def build(place, python, say):
+    def build(kit, place, python, say):
         built.append(place)
         time.sleep(0.3)
         mark(place)
         return "built"
 
-    monkeypatch.setattr(install, "_build", build)
+    monkeypatch.setattr(setups, "_build", build)
     python = fake_python(tmp_path / "python3.11")
     threads = [
-        threading.Thread(target=lambda: answers.append(install.set_up(tmp_path / "lava", said.append, python))) for _ in "ab"
+        threading.Thread(target=lambda: answers.append(setups.set_up(KIT, tmp_path / "lava", said.append, python))) for _ in "ab"
     ]
     for thread in threads:
         thread.start()
@@ -89,27 +92,27 @@ def test_two_at_once_build_it_once(tmp_path, monkeypatch):
 
 def test_what_is_there_is_kept_and_what_is_another_s_is_left_alone(tmp_path):
     mark(tmp_path / "lava")
-    assert install.set_up(tmp_path / "lava", print).startswith("Lava's environment is there: Python 3.11.0")
+    assert setups.set_up(KIT, tmp_path / "lava", print).startswith("Lava's environment is there: Python 3.11.0")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep me")
     with pytest.raises(BackendUnavailable, match=r"E547: .*holds something else"):
-        install.set_up(tmp_path / "mine", print)
+        setups.set_up(KIT, tmp_path / "mine", print)
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep me"
     (tmp_path / "file").write_text("")
     with pytest.raises(BackendUnavailable, match=r"E547"):
-        install.set_up(tmp_path / "file" / "lava", print)
+        setups.set_up(KIT, tmp_path / "file" / "lava", print)
 
 
 def test_environments_are_found_by_variable_then_beside_spikeport_then_in_the_cache(tmp_path, monkeypatch):
-    assert place_of.find_environment() == (None, "Lava's environment is not there")
-    mark(place_of.default_place())
-    assert place_of.find_environment()[0] == tmp_path / "cache" / "spikeport" / f"lava-{place_of.pins_digest()}"
+    assert KIT.find() == (None, "Lava's environment is not there")
+    mark(KIT.default_place())
+    assert KIT.find()[0] == tmp_path / "cache" / "spikeport" / f"lava-{KIT.digest()}"
     mark(tmp_path / "venv" / "lava")
-    assert place_of.find_environment()[0] == tmp_path / "venv" / "lava"
+    assert KIT.find()[0] == tmp_path / "venv" / "lava"
     monkeypatch.setenv("SPIKEPORT_LAVA_ENV", str(tmp_path / "named"))
-    assert place_of.find_environment()[0] is None
+    assert KIT.find()[0] is None
     mark(tmp_path / "named", pins="others")
-    assert place_of.find_environment() == (None, "Lava's environment was built for another version of spikeport")
+    assert KIT.find() == (None, "Lava's environment was built for another version of spikeport")
 
 
 def test_the_command_says_what_it_is_for(tmp_path, capsys, monkeypatch):
@@ -130,23 +133,29 @@ def test_the_command_says_what_it_is_for(tmp_path, capsys, monkeypatch):
 def test_the_doctor_says_what_is_missing(tmp_path, monkeypatch):
     from spikeport.runtime.health import examine
 
-    monkeypatch.setattr(place_of, "candidates", lambda: iter(()))
+    monkeypatch.setattr(environments, "candidates", lambda versions: iter(()))
     lines = {c.name: c for c in examine()}
     assert lines["lava worker"].remedy == "spikeport backends setup lava"
     assert "no Python 3.10 or 3.11" in lines["lava python"].text
     assert not lines["lava python"].needed
     python = fake_python(tmp_path / "python3.11")
-    monkeypatch.setattr(place_of, "candidates", lambda: iter((python,)))
-    assert "its one clash is mended" in {c.name: c for c in examine()}["lava python"].text
+    monkeypatch.setattr(environments, "candidates", lambda versions: iter((python,)))
+    lines = {c.name: c for c in examine()}
+    assert "its one clash is mended" in lines["lava python"].text
+    assert lines["spynnaker worker"].remedy == "spikeport backends setup spinnaker"
+    mark(SPYNNAKER.default_place(), kit=SPYNNAKER)
+    found = {c.name: c for c in examine()}["spynnaker worker"]
+    assert found.ok
+    assert "sPyNNaker 7.4.1" in found.text
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["3.10", "3.11"])
 def test_either_python_makes_an_environment_that_spikes_the_same(version, tmp_path):
-    found = next((p for c in place_of.candidates() if (p := place_of.interpreter_at(c)) and p.version == version), None)
+    found = next((p for c in environments.candidates(("3.10", "3.11")) if (p := KIT.interpreter_at(c)) and p.version == version), None)
     if found is None:
         pytest.skip(f"needs Python {version}")
-    text = install.set_up(tmp_path / "lava", print, found.path)  # which runs a network in it
+    text = setups.set_up(KIT, tmp_path / "lava", print, found.path)  # which runs a network in it
     assert text.startswith(f"Lava's environment is built: Python {version}")
-    assert place_of.read_mark(tmp_path / "lava")["python"].startswith(version)
+    assert KIT.read_mark(tmp_path / "lava")["python"].startswith(version)
     assert sorted(p.name for p in tmp_path.iterdir()) == [".lava.lock", "lava"]
