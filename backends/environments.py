@@ -1,4 +1,4 @@
-"""Environments of their own for simulators that cannot live in spikeport's: which packages, where one lies, whether it is there.
+"""Environments of their own for simulators that cannot live in spikeport's: which packages, where, and whether one is there.
 
 `KIT` of ``backends.lava.environment`` and ``backends.spinnaker.environment`` say what each is made of; ``backends.setups``
 builds it.

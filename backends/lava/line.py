@@ -7,7 +7,6 @@ import json
 import os
 import selectors
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ import numpy as np
 
 from spikeport.backends.lava.environment import WORKER, python_of
 from spikeport.backends.lava.plan import Plan
+from spikeport.backends.processes import end_group
 from spikeport.ir.diagnostics import Diagnostic, RunError, UsageError
 
 #: Seconds until a phase is given up, ``run`` plus ``step`` for each step and process; ``stall`` without a step; ``beat``
@@ -79,7 +79,7 @@ class Line:
         self._text = b""
         self.number = 0  # of plans and runs, which have files of their own
         self.holds: object = None  # the plan that is built
-        self._finalizer = weakref.finalize(self, _end, self.process, self.folder, os.getpid())
+        self._finalizer = weakref.finalize(self, end_group, self.process, self.folder, os.getpid())
         self._wait("import", "ready", self.limits["import"])
 
     def build(self, plan: Plan) -> None:
@@ -202,44 +202,4 @@ class Line:
         )
 
 
-def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
-    """End the group of *process*; in a fork of its owner do nothing."""
-    if os.getpid() != owner:
-        return
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            with contextlib.suppress(OSError):
-                stream.close()
-    group = process.pid
-    # The tracker of shared memory ignores this, and ends by itself when it has given back what Lava took.
-    _signal(group, signal.SIGTERM)
-    _signal(group, signal.SIGCONT)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(2)
-    until = time.monotonic() + 2
-    while (lives := bool(living(group))) and time.monotonic() < until:
-        time.sleep(0.02)
-    if lives:
-        _signal(group, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(10)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _signal(group: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
-
-
-def living(group: int) -> list[int]:
-    """Return the processes of a group that run; those that are dead and wait for init to notice do not count."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, _, its_group = entry.read_text("utf-8", "replace").rpartition(")")[2].split()[:3]
-            if int(its_group) == group and state not in "ZX":
-                found.append(int(entry.parent.name))
-    return found
-
-
-__all__ = ["DEADLINES", "Line", "deadlines", "living"]
+__all__ = ["DEADLINES", "Line", "deadlines"]

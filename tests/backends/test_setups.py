@@ -79,7 +79,8 @@ def test_two_at_once_build_it_once(tmp_path, monkeypatch):
     monkeypatch.setattr(setups, "_build", build)
     python = fake_python(tmp_path / "python3.11")
     threads = [
-        threading.Thread(target=lambda: answers.append(setups.set_up(KIT, tmp_path / "lava", said.append, python))) for _ in "ab"
+        threading.Thread(target=lambda: answers.append(setups.set_up(KIT, tmp_path / "lava", said.append, python)))
+        for _ in "ab"
     ]
     for thread in threads:
         thread.start()
@@ -152,7 +153,9 @@ def test_the_doctor_says_what_is_missing(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["3.10", "3.11"])
 def test_either_python_makes_an_environment_that_spikes_the_same(version, tmp_path):
-    found = next((p for c in environments.candidates(("3.10", "3.11")) if (p := KIT.interpreter_at(c)) and p.version == version), None)
+    found = next(
+        (p for c in environments.candidates(("3.10", "3.11")) if (p := KIT.interpreter_at(c)) and p.version == version), None
+    )
     if found is None:
         pytest.skip(f"needs Python {version}")
     text = setups.set_up(KIT, tmp_path / "lava", print, found.path)  # which runs a network in it

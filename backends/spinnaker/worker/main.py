@@ -1,4 +1,4 @@
-"""The worker: a process of its own that runs an emitted program on sPyNNaker's virtual board, and writes what PACMAN made of it.
+"""The worker: a process of its own that runs an emitted program on sPyNNaker's virtual board, and writes what PACMAN made.
 
     python -I main.py FOLDER ANSWER.json [SECTION.OPTION=VALUE ...]
 
@@ -14,6 +14,7 @@ spikeport.
 """
 
 import configparser
+import contextlib
 import ctypes
 import json
 import os
@@ -44,7 +45,8 @@ SMALL = """
 import pyNN.spiNNaker as sim
 
 sim.setup(timestep=1.0)
-layers = [sim.Population(4, sim.SpikeSourceArray(spike_times=[[1.0]] * 4)), *(sim.Population(4, sim.IF_curr_exp()) for _ in "ab")]
+source = sim.Population(4, sim.SpikeSourceArray(spike_times=[[1.0]] * 4))
+layers = [source, sim.Population(4, sim.IF_curr_exp()), sim.Population(4, sim.IF_curr_exp())]
 for before, after in zip(layers, layers[1:]):
     sim.Projection(before, after, sim.AllToAllConnector(), sim.StaticSynapse(weight=1.0, delay=1.0))
 sim.run(10)
@@ -97,10 +99,8 @@ def map_program(folder, more):
     FecTimer.__enter__, FecTimer.__exit__ = timed_enter, timed_leave
     AbstractSpinnakerBase._do_early_compression = last
     sys.argv = ["run.py"]
-    try:
+    with contextlib.suppress(Enough):
         runpy.run_path(os.path.join(folder, "run.py"), run_name="__main__")
-    except Enough:
-        pass
     if not caught:
         raise RuntimeError("run.py ended without a run of the network")
     return describe(caught[0], {name: seconds[name] for name in ALGORITHMS if name in seconds})
@@ -120,6 +120,7 @@ def describe(compressed, seconds):
 
 
 def machine(found):
+    """Return the chips that there are, their cores and their links."""
     chips = {}
     for chip in found.chips:
         links = {link.source_link_id: [link.destination_x, link.destination_y] for link in chip.router.links}
@@ -128,6 +129,7 @@ def machine(found):
 
 
 def placement(place, infos):
+    """Return where a vertex lies, what it holds and the keys that it sends; a delay extension has its source's name."""
     vertex = place.vertex
     part = vertex.vertex_slice
     keys = [infos.get_info_from(vertex, name) for name in infos.get_partitions_from(vertex)]
@@ -143,6 +145,7 @@ def placement(place, infos):
 
 
 def tables(found):
+    """Return the entries of every chip's table, in order of precedence."""
     return {
         f"{table.x},{table.y}": [
             [e.key, e.mask, sorted(e.link_ids), sorted(e.processor_ids), bool(e.defaultable)]
@@ -166,6 +169,7 @@ def check():
 
 
 def main():
+    """Do what the command line asks for; see above."""
     parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

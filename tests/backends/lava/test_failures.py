@@ -14,7 +14,8 @@ import pytest
 from loihi import GRID, on_grid_lif
 
 from spikeport.backends.lava.backend import LavaExecutable
-from spikeport.backends.lava.line import DEADLINES, deadlines, living
+from spikeport.backends.lava.line import DEADLINES, deadlines
+from spikeport.backends.processes import living
 from spikeport.backends.lava.plan import make_plan
 from spikeport.ir import Edge, Graph, Node
 from spikeport.ir.diagnostics import RunError, UsageError

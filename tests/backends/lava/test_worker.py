@@ -15,7 +15,7 @@ from loihi import GRID, on_grid_lif
 import spikeport
 from spikeport.backends.lava.backend import LavaBackend, LavaExecutable
 from spikeport.backends.lava.environment import python_of
-from spikeport.backends.lava.line import living
+from spikeport.backends.processes import living
 from spikeport.ir import Edge, Graph, Node
 from spikeport.ir.diagnostics import BackendUnavailable, RunError, UnsupportedError
 from spikeport.ir.network import build_network
