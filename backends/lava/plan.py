@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.backends.lava.synapses import Synapses, conv_fits, conv_kernel, gained, matrix_of
-from spikeport.backends.lava.ways import Way, ways_of
+from spikeport.backends.lava.synapses import conv_fits, conv_kernel, gained
+from spikeport.backends.matrices import Synapses, matrix_of
+from spikeport.backends.ways import Way, ways_of
 from spikeport.ir.dynamics import NeuronModel
 from spikeport.ir.loihi import registers, split_weights
 from spikeport.ir.network import StepNetwork

@@ -1,9 +1,8 @@
-"""The ways of spikes through a step network, and what Lava cannot do: every finding at once, with the layer's name."""
+"""What Lava cannot do of a step network: every finding at once, with the layer's name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,33 +14,6 @@ from spikeport.ir.ops import Flatten, Input, Output
 
 #: Lava's delays have six bits, and its synapses take a step of themselves.
 LONGEST = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A way from an input or a population through one weighted layer to a population.
-
-    Parameters
-    ----------
-    source, layer, target : str
-        Paths.
-    steps : int
-        From a spike of the source to the neurons of the target.
-    """
-
-    source: str
-    layer: str
-    target: str
-    steps: int
-
-
-def ways_of(network: StepNetwork) -> tuple[Way, ...]:
-    """Return all ways of *network*, in which ``findings`` found nothing."""
-    found = []
-    for paths, steps in weighted_chains(network):
-        (layer,) = (p for p in paths[1:-1] if network.ops[p].is_weighted)
-        found.append(Way(paths[0], layer, paths[-1], steps))
-    return tuple(found)
 
 
 def findings(network: StepNetwork) -> tuple[Diagnostic, ...]:
@@ -132,4 +104,4 @@ def _neuron(model: NeuronModel) -> Iterator[tuple[str, str]]:
         yield "spikes of another size than 1", "fold the size into the weights behind"
 
 
-__all__ = ["LONGEST", "Way", "findings", "ways_of"]
+__all__ = ["LONGEST", "findings"]

@@ -15,8 +15,8 @@ from loihi import GRID, on_grid_lif
 
 from spikeport.backends.lava.backend import LavaExecutable
 from spikeport.backends.lava.line import DEADLINES, deadlines
-from spikeport.backends.processes import living
 from spikeport.backends.lava.plan import make_plan
+from spikeport.backends.processes import living
 from spikeport.ir import Edge, Graph, Node
 from spikeport.ir.diagnostics import RunError, UsageError
 from spikeport.ir.network import build_network

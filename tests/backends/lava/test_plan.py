@@ -9,7 +9,8 @@ import pytest
 from loihi import GRID, on_grid_cuba, on_grid_lif
 
 from spikeport.backends.lava.plan import MESSAGE_BITS, make_plan
-from spikeport.backends.lava.synapses import conv_kernel, matrix_of
+from spikeport.backends.lava.synapses import conv_kernel
+from spikeport.backends.matrices import matrix_of
 from spikeport.ir import Edge, Graph, Node
 from spikeport.ir.network import build_network
 from spikeport.ir.ops import Conv1d, Conv2d, Flatten, Input, Linear, Output
