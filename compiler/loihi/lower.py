@@ -9,24 +9,26 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from spikeport.compiler.integer.calibrate import Calibration, calibrate
+from spikeport.compiler.integer.chip import Chip
+from spikeport.compiler.integer.entry import entries
+from spikeport.compiler.integer.links import Link, links_of
+from spikeport.compiler.integer.lowered import Lowered, as_it_is, changed_resets
+from spikeport.compiler.integer.neurons import Dynamics, dynamics, refused
+from spikeport.compiler.integer.retime import lags
 from spikeport.compiler.loihi.assemble import assemble
-from spikeport.compiler.loihi.calibrate import Calibration, calibrate
-from spikeport.compiler.loihi.entry import entries
-from spikeport.compiler.loihi.links import Link, links_of, readouts
-from spikeport.compiler.loihi.neurons import RESET_CHANGE, Dynamics, dynamics, refused, reset_of
-from spikeport.compiler.loihi.retime import lags
+from spikeport.compiler.loihi.mismatch import mismatch
 from spikeport.compiler.loihi.scale import ASSUMED_STEPS, Choice, bounds, candidates, quantize, weight_error
 from spikeport.compiler.loihi.settle import Settled, exact_choice, settle
-from spikeport.compiler.loihi.table import Row, rows_of
+from spikeport.compiler.loihi.table import rows_of
 from spikeport.compiler.passes.base import Evaluator
 from spikeport.ir.diagnostics import Diagnostic, UnsupportedError, VerifyError, fail_on_errors
 from spikeport.ir.graph import Graph
-from spikeport.ir.network import StepNetwork, build_network
+from spikeport.ir.network import build_network
 from spikeport.ir.ops import Array
 from spikeport.ir.profile import Profile
 from spikeport.ir.reference import silent_inputs
@@ -35,46 +37,11 @@ from spikeport.ir.reference import silent_inputs
 MOST_CUT = 4.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Lowered:
-    """A graph on Loihi's grid.
-
-    Parameters
-    ----------
-    graph, profile : Graph, Profile
-        What runs.
-    rows : tuple of Row
-        The conversion table.
-    lags : Mapping[str, int]
-        Steps by which each population runs behind the source model.
-    measured : Mapping
-        What the calibration data showed, or empty.
-    diagnostics : tuple of Diagnostic
-        Warnings and notes.
-    """
-
-    graph: Graph
-    profile: Profile
-    rows: tuple[Row, ...]
-    lags: Mapping[str, int]
-    measured: Mapping[str, Any]
-    diagnostics: tuple[Diagnostic, ...]
-
-    @property
-    def drain(self) -> int:
-        """Steps that must follow the input until the outputs have shown all that the source model's show."""
-        shown = {source for output in self.graph.outputs for source, _ in readouts(self.graph, output)}
-        return max((self.lags.get(path, 0) for path in shown), default=0)
-
-    def notes(self) -> dict[str, Any]:
-        """Return what a program carries of it, as plain data."""
-        return {
-            "conversion": [row.as_dict() for row in self.rows],
-            "lags": {path: lag for path, lag in self.lags.items() if lag},
-            "drain": self.drain,
-            "measured": dict(self.measured),
-            "calibrated": bool(self.measured),
-        }
+#: Loihi, as messages speak of it.
+LOIHI = Chip(
+    "Loihi", "loihi", "Lava's fixed_pt LIF resets to 0 and offers nothing else", "Loihi's goes down to -(2^23 - 1)",
+    "Loihi's membrane keeps at least 1/4096 a step", "Loihi's threshold mantissa is not negative",
+)  # fmt: skip
 
 
 def lower_to_loihi(
@@ -102,16 +69,16 @@ def lower_to_loihi(
     UnsupportedError
         E530 to E532, E538: what Loihi has not, with the layer.
     """
-    if (same := _as_it_is(graph, profile)) is not None:
+    if (same := as_it_is(graph, profile, LOIHI)) is not None:
         return same
     network = build_network(graph, profile, "float64")
-    fail_on_errors(UnsupportedError, list(refused(network, frozenset(allow))))
-    found: list[Diagnostic] = list(_changed_resets(network, data))
+    fail_on_errors(UnsupportedError, list(refused(network, frozenset(allow), LOIHI)))
+    found: list[Diagnostic] = list(changed_resets(network, data))
     shapes = {path: dynamics(model) for path, model in network.models.items()}
     entering, said = entries(graph, data)
     found += said
-    links = links_of(network, shapes, entering)
-    lag = lags([(one.incoming.source, one.target, one.delay) for one in links], graph.inputs)
+    links = links_of(network, shapes, entering, LOIHI)
+    lag = lags([(one.incoming.source, one.target, one.delay) for one in links], graph.inputs, LOIHI.name)
     # A bias that starts late is there after the longest way at the latest.
     silent = silent_inputs(network, max((one.delay for one in links), default=0) + 1)
     calibration = None if data is None else calibrate(network, data, entering, evaluator)
@@ -128,38 +95,8 @@ def lower_to_loihi(
     rows = tuple(row for path in done for row in rows_of(path, shapes[path], done[path], links, names))
     measured: dict[str, Any] = {}
     if calibration is not None and data is not None:
-        measured = calibration.measure(lowered, low_profile, lag, network, data, evaluator, labels)
+        measured = calibration.measure(lowered, low_profile, "loihi", lag, network, data, evaluator, labels)
     return Lowered(lowered, low_profile, rows, lag, measured, tuple(found))
-
-
-def _as_it_is(graph: Graph, profile: Profile) -> Lowered | None:
-    """Return *graph* unchanged where it is on the grid already, else None."""
-    try:
-        build_network(graph, profile, "loihi")
-    except (VerifyError, UnsupportedError):
-        return None
-    note = Diagnostic("E539", "", "the model is on Loihi's integer grid already: it is taken as it is", "", {}, "note")
-    return Lowered(graph, profile, (), {}, {}, (note,))
-
-
-def _changed_resets(network: StepNetwork, data: Mapping[str, Array] | None) -> list[Diagnostic]:
-    changed = [path for path, model in network.models.items() if reset_of(model)]
-    if not changed:
-        return []
-    if data is None:
-        raise UnsupportedError(
-            Diagnostic(
-                "E536", changed[0], f"--allow {RESET_CHANGE} changes the reset of {', '.join(changed)}, and what that costs "
-                "can only be measured on data", "give calibration input: --data FILE.npz",
-            )
-        )  # fmt: skip
-    return [
-        Diagnostic(
-            "E536", path, f"{reset_of(network.models[path])} became a reset to 0, as --allow {RESET_CHANGE} asks; the report "
-            "says what it costs on the calibration data", "", {}, "warning",
-        )
-        for path in changed
-    ]  # fmt: skip
 
 
 def _settled(
@@ -226,7 +163,7 @@ def _mismatch(
     if calibration is None:
         return 0.0
     trial, _ = settle(path, dyn, silent, 0, choice)
-    return calibration.mismatch(path, dyn, into, trial)
+    return mismatch(calibration, path, dyn, into, trial)
 
 
 def _is_steady(dyn: Dynamics, bias: Array) -> bool:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeport.compiler.loihi.merge import Merged
-from spikeport.compiler.loihi.neurons import Dynamics
+from spikeport.compiler.integer.links import Incoming
+from spikeport.compiler.integer.neurons import Dynamics
 from spikeport.ir.diagnostics import Diagnostic, UnsupportedError
 from spikeport.ir.loihi import DECAY_ONE, LIMIT, MAX_BIAS, MAX_EXPONENT, MAX_THRESHOLD, SHIFT, mantissa_range
 from spikeport.ir.ops import Array, Linear
@@ -25,34 +25,6 @@ SHARES = (1.0, 0.94, 0.88, 0.82, 0.76, 0.7, 0.64, 0.58, 0.52, 1.12, 1.3, 1.6)
 FEWEST = 4
 #: Steps that an integrator without leak is assumed to run where no data says more.
 ASSUMED_STEPS = 1024
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Incoming:
-    """A connection into a population, in real numbers.
-
-    Parameters
-    ----------
-    source : str
-        Input or population.
-    merged : Merged
-        Weights in units of the membrane per value of the source.
-    least, most : int
-        Range of the source's values.
-    period : int
-        Steps from one spike of a source neuron to its next at least: 1 + its refractory steps.
-    """
-
-    source: str
-    merged: Merged
-    least: int
-    most: int
-    period: int = 1
-
-    @property
-    def weight(self) -> Array:
-        """Weights of the connection."""
-        return self.merged.op.weight
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeport.compiler.loihi.neurons import Dynamics
-from spikeport.compiler.loihi.scale import Choice, Incoming, Quantized, mantissas, quantize
+from spikeport.compiler.integer.links import Incoming
+from spikeport.compiler.integer.neurons import Dynamics
+from spikeport.compiler.integer.silent import late_by, starting
+from spikeport.compiler.loihi.scale import Choice, Quantized, mantissas, quantize
 from spikeport.compiler.loihi.start import back
 from spikeport.ir.diagnostics import Diagnostic
 from spikeport.ir.dynamics import NeuronModel
@@ -95,7 +97,7 @@ def settle(
     alpha = None if dyn.alpha is None else np.minimum(decay(dyn.alpha, 0), DECAY_ONE - 1)
     beta = decay(dyn.beta, 1)
     found += _lost_decays(path, dyn, alpha, beta)
-    current, membrane = starting(dyn, silent)
+    current, membrane = starting(dyn, silent, 1 / DECAY_ONE)
     bias = whole_bias(dyn.settled(silent[-1]) * choice.scale)
     threshold = np.full(dyn.shape, LIMIT) if choice.threshold is None else choice.threshold * SHIFT
     i = np.clip(np.rint(current * choice.scale), 1 - LIMIT, LIMIT - 1).astype(np.int64)
@@ -119,33 +121,6 @@ def settle(
             )
         )  # fmt: skip
     return Settled(choice, alpha, beta, bias, i, v, dyn.refractory), found
-
-
-def late_by(silent: Array) -> int:
-    """Return the steps after which a constant input has arrived whole."""
-    differs = np.any((silent != silent[-1]).reshape(len(silent), -1), axis=1)
-    return int(np.flatnonzero(differs)[-1]) + 1 if differs.any() else 0
-
-
-def starting(dyn: Dynamics, silent: Array) -> tuple[Array, Array]:
-    """Return current and membrane before the source model's first step, as Loihi's neuron must hold them.
-
-    The bias enters Loihi's membrane, where the source's may build up in its current, or begin some steps late: what is
-    missing then is taken from the initial state, and decays as it must.
-    """
-    bias = silent[-1]
-    current, membrane = np.array(dyn.i_init), np.array(dyn.v_init)
-    missing = (bias - silent[:-1]) * dyn.gain if len(silent) > 1 else np.zeros((0, *dyn.shape))
-    if dyn.alpha is not None:
-        current = current - (dyn.settled(bias) - dyn.constant)
-        safe = np.maximum(dyn.alpha, 1 / DECAY_ONE)
-        for t, lack in enumerate(missing):
-            current = current - lack / safe ** (t + 1)
-    else:
-        safe = np.maximum(dyn.beta, 1 / DECAY_ONE)
-        for t, lack in enumerate(missing):
-            membrane = membrane - lack / safe ** (t + 1)
-    return current, membrane
 
 
 def _lost_decays(path: str, dyn: Dynamics, alpha: Array | None, beta: Array) -> list[Diagnostic]:
@@ -172,7 +147,7 @@ def _lost_decays(path: str, dyn: Dynamics, alpha: Array | None, beta: Array) -> 
 def exact_choice(dyn: Dynamics, incoming: Sequence[Incoming], silent: Array, lag: int) -> Settled | None:
     """Return the population at scale 1 where every number is whole there already: an explicit integer model; else None."""
     bias = dyn.settled(silent[-1])
-    current, membrane = starting(dyn, silent)
+    current, membrane = starting(dyn, silent, 1 / DECAY_ONE)
     threshold = dyn.threshold
     if threshold is not None and (not _near(threshold / SHIFT) or np.any(threshold > MAX_THRESHOLD * SHIFT) or dyn.is_ge):
         return None

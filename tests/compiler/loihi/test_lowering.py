@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeport.compiler.driver import lower
+from spikeport.compiler.integer.retime import lags
 from spikeport.compiler.loihi import lower_to_loihi
-from spikeport.compiler.loihi.retime import lags
 from spikeport.compiler.loihi.start import back
 from spikeport.ir import Edge, Graph, Node, parse_profile
 from spikeport.ir.diagnostics import UnsupportedError
@@ -238,9 +238,9 @@ def test_a_late_population_starts_where_it_must(seed):
 
 
 def test_lags_balance_skips_and_a_loop_that_would_grow_is_named():
-    assert lags([("in", "a", 0), ("a", "b", 0), ("in", "b", 0), ("b", "b", 1)], ["in"]) == {"in": 0, "a": 1, "b": 2}
+    assert lags([("in", "a", 0), ("a", "b", 0), ("in", "b", 0), ("b", "b", 1)], ["in"], "Loihi") == {"in": 0, "a": 1, "b": 2}
     with pytest.raises(UnsupportedError, match=r"E531.*has 1 step of delay in all and 2 hops") as caught:
-        lags([("in", "a", 0), ("a", "b", 0), ("b", "a", 1)], ["in"])
+        lags([("in", "a", 0), ("a", "b", 0), ("b", "a", 1)], ["in"], "Loihi")
     assert set(caught.value.diagnostics[0].facts["loop"]) == {"a", "b"}
 
 

@@ -6,12 +6,14 @@ from graphs import FEATURES, networks
 from hypothesis import HealthCheck, assume, given, settings
 
 from spikeport.compiler.driver import lower
+from spikeport.compiler.integer.entry import Entry
+from spikeport.compiler.integer.links import links_of
+from spikeport.compiler.integer.neurons import dynamics, refused
+from spikeport.compiler.integer.retime import lags
+from spikeport.compiler.integer.silent import late_by, starting
 from spikeport.compiler.loihi import lower_to_loihi, settle
 from spikeport.compiler.loihi.assemble import assemble
-from spikeport.compiler.loihi.entry import Entry
-from spikeport.compiler.loihi.links import links_of
-from spikeport.compiler.loihi.neurons import dynamics, refused
-from spikeport.compiler.loihi.retime import lags
+from spikeport.compiler.loihi.lower import LOIHI
 from spikeport.compiler.loihi.scale import Choice, Quantized
 from spikeport.ir import reference
 from spikeport.ir.diagnostics import UnsupportedError
@@ -35,8 +37,8 @@ def in_wide_registers(network, inputs):
     """Return (graph, profile, lags) of *network*, only its weights rounded, to single precision; None where E534 would be."""
     entering = {path: Entry(1.0, -(2**40), 2**40) for path in inputs}
     shapes = {path: dynamics(model) for path, model in network.models.items()}
-    links = links_of(network, shapes, entering)
-    lag = lags([(one.incoming.source, one.target, one.delay) for one in links], network.graph.inputs)
+    links = links_of(network, shapes, entering, LOIHI)
+    lag = lags([(one.incoming.source, one.target, one.delay) for one in links], network.graph.inputs, "Loihi")
     silent = silent_inputs(network, max((one.delay for one in links), default=0) + 1)
     done = {}
     for path, dyn in shapes.items():
@@ -45,9 +47,9 @@ def in_wide_registers(network, inputs):
         if dyn.is_ge:
             threshold = threshold * (1 - 1e-12)
         quiet = np.concatenate([np.zeros((1, *dyn.shape)), silent[path]]) if dyn.late else silent[path]
-        if settle.late_by(quiet) > 1:
+        if late_by(quiet) > 1:
             return None
-        current, membrane = settle.starting(dyn, quiet)
+        current, membrane = starting(dyn, quiet, 1 / DECAY_ONE)
         bias = dyn.settled(quiet[-1])
         for _ in range(lag.get(path, 0)):  # as start.back, in real numbers
             if dyn.threshold is not None and np.any(membrane > dyn.threshold):
@@ -68,7 +70,7 @@ def in_wide_registers(network, inputs):
 def assert_late(case):
     graph, profile, inputs = case
     network = build_network(graph, profile, "float64")
-    assume(not list(refused(network, frozenset())))
+    assume(not list(refused(network, frozenset(), LOIHI)))
     try:
         found = in_wide_registers(network, inputs)
     except UnsupportedError:

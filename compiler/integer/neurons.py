@@ -1,6 +1,6 @@
-"""A population's dynamics in the form that Loihi has, still in real numbers; what it has not is refused by name.
+"""A population's dynamics in the form that chips have, still in real numbers; what they have not is refused by name.
 
-Loihi's neuron is ``u = a u + x``, ``v = b v + u + c``, a spike where ``v > threshold``, then ``v = 0``. With J the source's
+Their neuron is ``u = a u + x``, ``v = b v + u + c``, a spike where v passes the threshold, then ``v = 0``. With J the source's
 current in units of its membrane and v measured from v_reset, the source's equations (``ir.dynamics``) read
 ``J = alpha J + gain x``, ``v = beta v + J + constant``.
 """
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeport.ir.arithmetic import ARITHMETICS
+from spikeport.compiler.integer.chip import Chip
 from spikeport.ir.diagnostics import Diagnostic
 from spikeport.ir.dynamics import NeuronModel
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Array, Shape, Threshold
 
 #: Opt-in that turns resets other than to a value into resets to zero.
-(RESET_CHANGE,) = ARITHMETICS["loihi"].approximations
+RESET_CHANGE = "reset-change"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dynamics:
-    """A population in Loihi's form, real numbers; every array is float64 of the population's shape.
+    """A population in the chips' form, real numbers; every array is float64 of the population's shape.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Dynamics:
 
 
 def dynamics(model: NeuronModel) -> Dynamics:
-    """Return *model*, for which `refused` found nothing, in Loihi's form; a reset that Loihi has not becomes one to 0."""
+    """Return *model*, for which `refused` found nothing, in the chips' form; a reset that they have not becomes one to 0."""
     zero = np.zeros(model.shape)
     changed = reset_of(model)
     v_reset = zero if model.threshold is None or model.v_reset is None or changed else model.v_reset
@@ -112,7 +112,7 @@ def _above(model: NeuronModel, v: Array) -> Array:
 
 
 def reset_of(model: NeuronModel) -> str:
-    """Return the reset of *model* where Loihi has none such, else an empty text."""
+    """Return the reset of *model* where the chips have none such, else an empty text."""
     if model.threshold is None:
         return ""
     if model.reset == "none":
@@ -124,30 +124,30 @@ def reset_of(model: NeuronModel) -> str:
     return words.get(model.reset, "")
 
 
-def refused(network: StepNetwork, allow: frozenset[str]) -> Iterator[Diagnostic]:
-    """Yield what of *network* no arrangement of Loihi's neurons computes (E530), each with its layer."""
+def refused(network: StepNetwork, allow: frozenset[str], chip: Chip) -> Iterator[Diagnostic]:
+    """Yield what of *network* no arrangement of the chip's neurons computes (E530), each with its layer."""
     for path, model in network.models.items():
         kind = network.graph[path].op.kind
         reset = reset_of(model)
         if reset and RESET_CHANGE not in allow:
             yield Diagnostic(
-                "E530", path, f"this {kind} has {reset}; Lava's fixed_pt LIF resets to 0 and offers nothing else",
+                "E530", path, f"this {kind} has {reset}; {chip.resets}",
                 f"train it with a reset to zero, or --allow {RESET_CHANGE} (with --data) resets to 0 and measures the cost",
                 {"reset": model.reset},
             )  # fmt: skip
-        for what, hint in _impossible(model):
+        for what, hint in _impossible(model, chip):
             yield Diagnostic("E530", path, f"this {kind} {what}", hint)
     for node in network.graph:
         if isinstance(node.op, Threshold):
             yield Diagnostic(
-                "E530", node.path, "a Threshold has no memory; Loihi's membrane keeps at least 1/4096 a step",
+                "E530", node.path, f"a Threshold has no memory; {chip.memory}",
                 "put an IF or LIF in its place",
             )  # fmt: skip
 
 
-def _impossible(model: NeuronModel) -> Iterator[tuple[str, str]]:
+def _impossible(model: NeuronModel, chip: Chip) -> Iterator[tuple[str, str]]:
     if model.clamp_low is not None:
-        yield "holds its membrane above a lower bound; Loihi's goes down to -(2^23 - 1)", "train it without the bound"
+        yield f"holds its membrane above a lower bound; {chip.lowest}", "train it without the bound"
     if model.held_init is not None and np.any(model.held_init):
         yield "is held at the start of a sample; that is kept in models of integers only", "leave held_init out"
     if model.reset_when == "next_step_drop_input" and model.threshold is not None and np.any(_above(model, model.v_init)):
@@ -162,4 +162,4 @@ def _impossible(model: NeuronModel) -> Iterator[tuple[str, str]]:
     if model.threshold is not None:
         rest = 0.0 if model.v_reset is None else model.v_reset
         if np.any(model.threshold - rest < 0):
-            yield "has a threshold below its reset; Loihi's threshold mantissa is not negative", "mend its threshold or v_reset"
+            yield f"has a threshold below its reset; {chip.threshold}", "mend its threshold or v_reset"

@@ -1,4 +1,4 @@
-"""Retiming: every hop of Loihi takes a step, so delays are added until all that met before meets again.
+"""Retiming: every hop on the chip takes a step, so delays are added until all that met before meets again.
 
 Each population gets a *lag*, the steps by which it runs behind the source model; a connection that waited d steps then
 waits ``d + lag(target) - lag(source)``, at least 1 (C. E. Leiserson and J. B. Saxe, Algorithmica 6, 1991,
@@ -16,8 +16,8 @@ from spikeport.ir.diagnostics import Diagnostic, UnsupportedError
 Hop = tuple[str, str, int]
 
 
-def lags(hops: Iterable[Hop], sources: Iterable[str]) -> dict[str, int]:
-    """Return the smallest lags, in steps, with those of *sources* (the inputs) 0.
+def lags(hops: Iterable[Hop], sources: Iterable[str], chip: str) -> dict[str, int]:
+    """Return the smallest lags on *chip*, in steps, with those of *sources* (the inputs) 0.
 
     Raises
     ------
@@ -40,10 +40,10 @@ def lags(hops: Iterable[Hop], sources: Iterable[str]) -> dict[str, int]:
                 lag[target], reason[target], changed = wanted, source, target
         if not changed:
             return lag
-    raise _too_short(changed, reason, hops)
+    raise _too_short(changed, reason, hops, chip)
 
 
-def _too_short(start: str, reason: dict[str, str], hops: list[Hop]) -> UnsupportedError:
+def _too_short(start: str, reason: dict[str, str], hops: list[Hop], chip: str) -> UnsupportedError:
     for _ in reason:
         start = reason.get(start, start)
     loop, at = [start], reason[start]
@@ -56,7 +56,7 @@ def _too_short(start: str, reason: dict[str, str], hops: list[Hop]) -> Unsupport
     return UnsupportedError(
         Diagnostic(
             "E531", loop[0], f"the loop {' -> '.join(ring)} has {total} step{'s' * (total != 1)} of delay in all and "
-            f"{len(loop)} hops; on Loihi every hop takes a step, so it would have to grow",
+            f"{len(loop)} hops; on {chip} every hop takes a step, so it would have to grow",
             f"give the loop a delay of {len(loop)} steps and train it so, or merge its layers",
             {"loop": ring, "delay": total, "hops": len(loop)},
         )

@@ -7,16 +7,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeport.compiler.loihi.entry import Entry
-from spikeport.compiler.loihi.merge import merge
-from spikeport.compiler.loihi.neurons import Dynamics
-from spikeport.compiler.loihi.scale import Incoming
+from spikeport.compiler.integer.chip import Chip
+from spikeport.compiler.integer.entry import Entry
+from spikeport.compiler.integer.merge import Merged, merge
+from spikeport.compiler.integer.neurons import Dynamics
 from spikeport.compiler.mapping.chains import projections
 from spikeport.ir.diagnostics import Diagnostic, UnsupportedError, fail_on_errors
 from spikeport.ir.graph import Graph
 from spikeport.ir.network import StepNetwork
-from spikeport.ir.ops import Flatten, Op, Scale
+from spikeport.ir.ops import Array, Flatten, Op, Scale
 from spikeport.ir.program import Projection
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Incoming:
+    """A connection into a population, in real numbers.
+
+    Parameters
+    ----------
+    source : str
+        Input or population.
+    merged : Merged
+        Weights in units of the membrane per value of the source.
+    least, most : int
+        Range of the source's values.
+    period : int
+        Steps from one spike of a source neuron to its next at least: 1 + its refractory steps.
+    """
+
+    source: str
+    merged: Merged
+    least: int
+    most: int
+    period: int = 1
+
+    @property
+    def weight(self) -> Array:
+        """Weights of the connection."""
+        return self.merged.op.weight
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +67,7 @@ def readouts(graph: Graph, output: str) -> Iterator[tuple[str, tuple[str, ...]]]
         yield path, between
 
 
-def links_of(network: StepNetwork, shapes: Mapping[str, Dynamics], entering: Mapping[str, Entry]) -> list[Link]:
+def links_of(network: StepNetwork, shapes: Mapping[str, Dynamics], entering: Mapping[str, Entry], chip: Chip) -> list[Link]:
     """Return every connection into a population, merged.
 
     Raises
@@ -50,8 +78,8 @@ def links_of(network: StepNetwork, shapes: Mapping[str, Dynamics], entering: Map
     found: list[Link] = []
     errors = [
         Diagnostic(
-            "E530", path, f"this {network.graph[path].op.kind} leads to the output {output} with no neuron between: Loihi "
-            "gives out spikes and membranes", "put an LI or LIF in front of the output",
+            "E530", path, f"this {network.graph[path].op.kind} leads to the output {output} with no neuron between: "
+            f"{chip.name} gives out spikes and membranes", "put an LI or LIF in front of the output",
         )
         for output in network.graph.outputs
         for path, _ in readouts(network.graph, output)
@@ -71,7 +99,8 @@ def links_of(network: StepNetwork, shapes: Mapping[str, Dynamics], entering: Map
                     errors.append(
                         Diagnostic(
                             "E530", projection.source, f"the membrane of this {network.graph[projection.source].op.kind} is "
-                            f"sent to {projection.target}; Loihi's neurons send spikes", "put a spiking neuron in its place",
+                            f"sent to {projection.target}; {chip.name}'s neurons send spikes",
+                            "put a spiking neuron in its place",
                         )
                     )  # fmt: skip
                     continue

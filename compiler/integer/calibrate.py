@@ -1,20 +1,17 @@
-"""Calibration: what the source model does on data, and how far a population in integers is from it."""
+"""Calibration: what the source model does on data, and what the lowered network does beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from spikeport.compiler.loihi.entry import Entry
-from spikeport.compiler.loihi.links import Link, readouts
-from spikeport.compiler.loihi.merge import Merged
-from spikeport.compiler.loihi.neurons import Dynamics
-from spikeport.compiler.loihi.settle import Settled
+from spikeport.compiler.integer.entry import Entry
+from spikeport.compiler.integer.links import readouts
+from spikeport.compiler.integer.merge import Merged
 from spikeport.compiler.passes.base import Evaluator
-from spikeport.ir.dynamics import State, step
 from spikeport.ir.graph import Graph
 from spikeport.ir.network import StepNetwork, build_network
 from spikeport.ir.ops import Array, Linear
@@ -22,8 +19,6 @@ from spikeport.ir.profile import Profile
 from spikeport.ir.reference import run_reference
 from spikeport.ir.trace import Recording, Trace
 
-#: Multiplications that trying one scale of one connection may take.
-WORK = 2e8
 #: Samples that the reference runs, which is slow; an evaluator runs more.
 FEW, MANY = 16, 128
 
@@ -46,41 +41,17 @@ class Calibration:
     values: Mapping[str, Array]
     wanted: Mapping[str, Array]
 
-    def mismatch(self, path: str, dyn: Dynamics, into: Sequence[Link], trial: Settled) -> float:
-        """Return how far *trial* is from the source model where it gets what the source model's population gets.
-
-        For a population that spikes: neurons and steps with another spike. For an integrator: squared error of the
-        membrane in steady units.
-        """
-        model = trial.model()
-        size = max((link.incoming.weight.size * _positions(link.incoming.merged, dyn) for link in into), default=1)
-        samples = int(np.clip(WORK / max(1, size * self.steps), 1, self.samples))
-        x = np.zeros((samples, self.steps, *dyn.shape))
-        for link, weights in zip(into, trial.choice.weights, strict=True):
-            sent = _later(self.values[link.incoming.source][:samples], link.delay)
-            x += _through(link.incoming.merged.with_weight(weights.weight.astype(np.float64)), sent, dyn.shape)
-        state = State.initial(model, samples, np.float64)
-        wanted = self.wanted[path]
-        wrong = 0.0
-        for t in range(self.steps):
-            spikes = step(model, state, x[:, t])
-            if model.threshold is None:
-                wrong += float(np.sum((state.v / trial.choice.scale - wanted[:samples, t]) ** 2))
-            else:
-                wrong += float(np.count_nonzero(spikes != np.minimum(wanted[:samples, t], 1)))
-        return wrong
-
     def measure(
-        self, graph: Graph, profile: Profile, lag: Mapping[str, int], network: StepNetwork,
+        self, graph: Graph, profile: Profile, arithmetic: str, lag: Mapping[str, int], network: StepNetwork,
         data: Mapping[str, Array], evaluator: Evaluator | None, labels: Array | None,
     ) -> dict[str, Any]:  # fmt: skip
         """Return what the whole lowered network does on the data, beside the source model: spikes and mismatches by layer."""
         most = max(lag.values(), default=0)
         given = {p: _drained(np.asarray(x)[: self.samples], most) for p, x in data.items()}
         if evaluator is None:
-            trace = run_reference(build_network(graph, profile, "loihi"), given, Recording(None, False))
+            trace = run_reference(build_network(graph, profile, arithmetic), given, Recording(None, False))
         else:
-            trace = evaluator.run(graph, given, profile, "loihi")
+            trace = evaluator.run(graph, given, profile, arithmetic)
         layers: dict[str, Any] = {}
         for path in network.graph.spiking:
             late = lag.get(path, 0)
@@ -127,17 +98,12 @@ def calibrate(
     return Calibration(samples, next(iter(given.values())).shape[1], values, wanted)
 
 
-def _positions(merged: Merged, dyn: Dynamics) -> int:
-    """Return how often each weight is used in a step."""
-    return 1 if isinstance(merged.op, Linear) else max(1, int(np.prod(dyn.shape)) // merged.op.weight.shape[0])
-
-
 def _winners(raster: Array) -> Array:
     """Return the neuron with the most spikes of each sample, the first of several."""
     return np.asarray(raster.sum(axis=1).reshape(raster.shape[0], -1).argmax(axis=1))
 
 
-def _later(values: Array, delay: int) -> Array:
+def later(values: Array, delay: int) -> Array:
     """Return *values* (samples, steps, ...) *delay* steps later."""
     if not delay:
         return values
@@ -150,7 +116,7 @@ def _drained(values: Array, steps: int) -> Array:
     return np.concatenate([values, np.zeros((values.shape[0], steps, *values.shape[2:]), values.dtype)], axis=1)
 
 
-def _through(merged: Merged, values: Array, shape: tuple[int, ...]) -> Array:
+def through(merged: Merged, values: Array, shape: tuple[int, ...]) -> Array:
     """Return what the connection makes of *values*, shape (samples, steps, *source): whole numbers, so in any order."""
     samples, steps = values.shape[:2]
     flat = values.reshape(samples * steps, *values.shape[2:]).astype(np.float64)

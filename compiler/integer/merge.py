@@ -1,6 +1,6 @@
 """Merge what lies between two populations into one connection: a matrix, or a convolution where that is exact.
 
-On Loihi a synapse leads from a neuron to a neuron. Pools, scalings, flattenings and layers without neurons in between
+On a chip a synapse leads from a neuron to a neuron. Pools, scalings, flattenings and layers without neurons in between
 become part of its weight; all in doubles, before anything is rounded.
 """
 
@@ -88,7 +88,7 @@ def merge(path: str, ops: Sequence[Op], source: Shape, target: Shape, factor: Ar
     raise UnsupportedError(
         Diagnostic(
             "E538", path, f"what leads into it ({' -> '.join(op.kind for op in ops) or 'a plain connection'}) is no single "
-            "convolution, and its neurons are no flat layer, so it cannot be written as one connection of Loihi",
+            "convolution, and its neurons are no flat layer, so it cannot be written as one connection of a chip",
             "put a Flatten in front of the population, or neurons between the layers",
         )
     )  # fmt: skip
