@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from spikeport.hw_profiles.records import RESOURCES
 from spikeport.ir.diagnostics import Diagnostic
@@ -31,6 +34,9 @@ def overfull(target: Target, program: Program) -> tuple[Diagnostic, ...]:
     for chip in sorted({c // target.fabric.stride for c in cores}):
         inside = [c for c in cores if c // target.fabric.stride == chip]
         room = target.fabric.cores_of(chip)
+        if (routing := program.routing) is not None:
+            lost = [c for c in inside if not int(routing.machine.cores[chip]) >> (c % target.fabric.stride + 1) & 1]
+            room = len(routing.machine.processors(chip)) if lost else target.fabric.stride
         layers = sorted({p for c in inside for p in holds[c]})
         if max(c % target.fabric.stride for c in inside) >= room:
             out.append(_over(target, f"chip {chip}", layers, "cores", len(inside), room, "E404"))
@@ -40,8 +46,20 @@ def overfull(target: Target, program: Program) -> tuple[Diagnostic, ...]:
             out.append(_over(target, f"chip {chip}", layers, "sdram", used, limit, "E404"))
     entries = program.usage.get("router_entries")
     if entries is not None and entries[1] is not None and entries[0] > entries[1]:
-        out.append(_over(target, "a chip", [], "router_entries", entries[0], entries[1], "E405"))
+        out.append(_tables(target, program, entries[0], entries[1]))
     return tuple(out)
+
+
+def _tables(target: Target, program: Program, need: int, limit: int) -> Diagnostic:
+    """Return what is to be said of the longest table: a warning as long as nobody has compressed it."""
+    routing = program.routing
+    if routing is None:
+        return _over(target, "a chip", [], "router_entries", need, limit, "E405")
+    chip = int(routing.compressed.sizes().argmax())
+    x, y = routing.machine.xy[chip].tolist()
+    sender = np.repeat(np.arange(len(routing.senders)), routing.trees.visits())[routing.trees.chip == chip]
+    count = Counter(routing.senders[row].path for row in sender.tolist())
+    return _over(target, f"chip {x},{y}", [path for path, _ in count.most_common(5)], "router_entries", need, limit, "E412")
 
 
 def _over(target: Target, where: str, layers: list[str], resource: str, used: int, limit: int, code: str) -> Diagnostic:
@@ -51,6 +69,8 @@ def _over(target: Target, where: str, layers: list[str], resource: str, used: in
     hint = "map it anew: compile for this target"
     if code == "E405":
         hint = "compression of the tables may still make them fit; a placement with less spread needs fewer entries"
+    if code == "E412":
+        hint = "layers with fewer slices, or fewer of them behind each other, need fewer entries; or spread over several runs"
     return Diagnostic(
         code, layers[0] if layers else "",
         f"{where} of {target.name} ({', '.join(layers) or 'the fullest'}) takes {meaning}: {need}",

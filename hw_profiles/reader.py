@@ -27,9 +27,8 @@ from spikeport.ir.routing import MAX_PROCESSORS
 from spikeport.ir.units import KINDS, Quantity, parse_quantity
 
 MAX_BYTES = 1 << 20
-TOP = ("schema", "name", "title", "technology", "notes", "sources", "fabric", "core", "chip", "delay", "delay_blocks", "refractory",
-       "weights",
-       "state", "costs", "power", "apart", "step", "io", "support")  # fmt: skip
+TOP = ("schema", "name", "title", "technology", "notes", "sources", "fabric", "core", "chip", "delay", "delay_blocks",
+       "refractory", "weights", "state", "costs", "power", "apart", "step", "io", "support")  # fmt: skip
 
 
 class Reader:
@@ -167,9 +166,11 @@ def read_fabric(r: Reader) -> Fabric:
         r.wrong("fabric.cores_per_chip", f"{per_chip.value:g} cores do not fit on tiles for {room:g}")
     tables = r.text(t, "tables", "fabric", ("none", "ternary")) if "tables" in t else "none"
     dead = Dead(
-        _places(r, t, "dead_chips"), _numbers(r, t, "dead_cores", "[x, y, processor]"), _numbers(r, t, "dead_links", "[x, y, link]")
+        _places(r, t, "dead_chips"), _numbers(r, t, "dead_cores", "[x, y, processor]"),
+        _numbers(r, t, "dead_links", "[x, y, link]"),
     )  # fmt: skip
-    if tables == "ternary" and (room != per_chip.value or casting != "multicast" or int(per_chip.value or 0) >= MAX_PROCESSORS):
+    fits = room == per_chip.value and 0 < int(per_chip.value or 0) < MAX_PROCESSORS
+    if tables == "ternary" and not (fits and casting == "multicast"):
         r.wrong("fabric.tables", "tables are made for multicast chips of one tile with at most 17 cores beside the monitor")
     if dead and tables == "none":
         r.wrong("fabric.dead_chips", "only a fabric with routing tables can go around what is dead", 'say tables = "ternary"')

@@ -27,7 +27,7 @@ CORE_RESOURCES: dict[str, tuple[str, str]] = {
 #: Resources of a chip.
 CHIP_RESOURCES: dict[str, tuple[str, str]] = {
     "sdram": ("B", "shared memory of the chip"),
-    "router_entries": ("1", "entries of the routing table, uncompressed"),
+    "router_entries": ("1", "entries of the routing table"),
 }
 RESOURCES = CORE_RESOURCES | CHIP_RESOURCES
 

@@ -126,7 +126,7 @@ class Target:
             return self
         if self.fabric.tables == "none":
             raise UsageError(
-                Diagnostic("E414", self.name, f"{self.name} has no routing tables that could go around dead chips, cores or links",
+                Diagnostic("E414", self.name, f"{self.name} has no routing tables to go around what is dead",
                            "leave --dead-chips, --dead-cores and --dead-links out, or choose --target spinnaker1")
             )  # fmt: skip
         both = self.fabric.dead | dead

@@ -19,7 +19,7 @@ from spikeport.ir.routing import Machine, Tables
 #: What may become of a packet.
 VERDICTS = (
     "right", "not delivered to a core that it is for", "delivered to a core that it is not for", "on a chip twice",
-    "sent into a link that does not live", "dropped at its own router: nothing matches", "delivered to a core that does not live",
+    "sent into a dead link", "dropped at its own router: nothing matches", "delivered to a dead core",
 )  # fmt: skip
 
 
@@ -214,8 +214,8 @@ def _walk_all(
             if alike and verdict == 0:
                 continue
             for packet in range(first[r], first[r] + count[r]):
-                verdict, top = _walk(links, cores, start, key, mask, route, source[s], packet, np.int64(0xFFFFFFFF), stack, seen,
-                                     reached)  # fmt: skip
+                verdict, top = _walk(links, cores, start, key, mask, route, source[s], packet, np.int64(0xFFFFFFFF), stack,
+                                     seen, reached)  # fmt: skip
                 verdict = _judge(stack, top, seen, reached, to, on, verdict)
                 visits[s] = top
                 if verdict and not bad:

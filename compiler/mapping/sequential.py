@@ -20,6 +20,7 @@ from spikeport.ir.graph import Graph
 from spikeport.ir.ops import Input
 from spikeport.ir.profile import Profile
 from spikeport.ir.program import Program, Slice
+from spikeport.ir.routing import Routing
 from spikeport.ir.schedule import schedule
 from spikeport.ir.shapes import Shapes, infer_shapes
 
@@ -43,6 +44,13 @@ def map_sequential(
 
     def mapped(chip: Target) -> Program:
         cuts = partition(populations(chip), chip)
+        if chip.fabric.tables != "none":
+            # Compiled code: loads late.
+            from spikeport.compiler.mapping.routed import place_and_route
+
+            loose = tuple(Slice(p, box, -1, used) for p in order for box, used in cuts[p])
+            draft = Program(graph, profile, arithmetic, chip.name, 0, loose, found)
+            return place_and_route(draft, into, shapes, chip, chips)
         slices, taken = place_in_order([Slice(p, box, -1, used) for p in order for box, used in cuts[p]], chip)
         return Program(graph, profile, arithmetic, chip.name, taken, slices, found)
 
@@ -61,7 +69,7 @@ def map_sequential(
         told = [dataclasses.replace(d, hint=h) for d, h in zip(error.diagnostics, hints, strict=True)]
         raise CapacityError(told) from None
     notes = _notes(program, populations(target), target)
-    program = dataclasses.replace(program, usage=_usage(program, into, target), notes=notes)
+    program = dataclasses.replace(program, usage=_usage(program, into, target), notes={**program.notes, **notes})
     said = target.check(program, chips=chips)
     over = [d for d in said if d.severity == "error" and d.code.startswith("E4")]
     if any(d.code == "E402" for d in over):
@@ -83,7 +91,8 @@ def _usage(program: Program, into: Mapping[str, tuple[Chain, ...]], target: Targ
     out: dict[str, tuple[int, int | None]] = {}
     for name in names:
         if name == "router_entries":
-            out[name] = (router_entries(program, into, target), target.limit(name))
+            most = router_entries(program, into, target) if program.routing is None else _longest_table(program.routing)
+            out[name] = (most, target.limit(name))
         elif name in target.core:
             if any(name in used for used in cores.values()):
                 out[name] = (max((u.get(name, 0) for u in cores.values()), default=0), target.limit(name))
@@ -94,8 +103,15 @@ def _usage(program: Program, into: Mapping[str, tuple[Chain, ...]], target: Targ
                 chips[chip] = chips.get(chip, 0) + total.get(name, 0)
             out[name] = (max(chips.values(), default=0), target.limit(name))
     out["cores"] = (len(cores), sum(target.fabric.cores_of(chip) for chip in range(program.chips)))
+    if (routing := program.routing) is not None:
+        used = {c // routing.machine.stride for c in routing.cores}
+        out["cores"] = (len(routing.cores), sum(len(routing.machine.processors(chip)) for chip in used))
     assert set(out) <= {*RESOURCES, "cores"}
     return out
+
+
+def _longest_table(routing: Routing) -> int:
+    return int(routing.compressed.sizes().max(initial=0))
 
 
 def _notes(program: Program, populations: Mapping[str, Population], target: Target) -> dict[str, Any]:
@@ -109,7 +125,9 @@ def _notes(program: Program, populations: Mapping[str, Population], target: Targ
             "memory count only"
         )
     inputs = [n.path for n in program.graph if type(n.op) is Input]
-    if inputs:
+    if inputs and program.routing is not None:
+        lowering.append(f"{', '.join(inputs)}: spike sources on cores of their own")
+    elif inputs:
         lowering.append(f"{', '.join(inputs)}: outside the chip; its events enter at the first tile and take no core")
     return {"mapper": "sequential", "weight_bits": widths, "target_digest": target.digest, "lowering": lowering, "mapping": []}
 
