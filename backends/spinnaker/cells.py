@@ -1,0 +1,191 @@
+"""Populations of a lowered network as sPyNNaker's neurons, its connections as lists of synapses, and what a program cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeport.backends.matrices import Synapses, matrix_of
+from spikeport.backends.ways import ways_of
+from spikeport.ir.diagnostics import Diagnostic
+from spikeport.ir.network import StepNetwork
+from spikeport.ir.ops import Array, Shape
+from spikeport.ir.program import Program
+from spikeport.ir.spinnaker import ONE, Core
+
+#: Largest number of sPyNNaker's s16.15: a threshold that no membrane reaches.
+NEVER = 65535.0
+#: Bits of a ring buffer's index: neuron, synapse type and delay share them (sPyNNaker 7.4.1, ``MAX_RING_BUFFER_BITS``).
+RING_BITS = 14
+#: Blocks of a delay extension, each as long as the ring buffer.
+BLOCKS = 8
+#: Neurons of a core where nothing else is asked for.
+PER_CORE = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """A population as sPyNNaker has it.
+
+    Parameters
+    ----------
+    path : str
+        Its node.
+    model : {"IF_curr_exp", "IF_curr_delta"}
+        sPyNNaker's neuron.
+    shape : tuple of int
+        Of the population.
+    parameters : Mapping[str, array]
+        Of the neuron, in ms, nF, nA and mV, flat.
+    initial : Mapping[str, array]
+        State before the first step, where it is not zero.
+    shifts : (int, int)
+        Ring-buffer shifts of the excitatory and the inhibitory synapses.
+    spikes : bool
+        Whether it does; what does not has a threshold out of reach.
+    per_core : int
+        Most neurons on a core.
+    """
+
+    path: str
+    model: str
+    shape: Shape
+    parameters: Mapping[str, Array]
+    initial: Mapping[str, Array]
+    shifts: tuple[int, int]
+    spikes: bool
+    per_core: int
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wire:
+    """Synapses from an input or a population to a population.
+
+    Parameters
+    ----------
+    source, layer, target : str
+        Paths.
+    name : str
+        The layer's path, with the way where it has several.
+    delay : int
+        Steps.
+    synapses : Synapses
+        Weights in nA; those below zero inhibit.
+    """
+
+    source: str
+    layer: str
+    target: str
+    name: str
+    delay: int
+    synapses: Synapses
+
+
+def cells_of(network: StepNetwork, program: Program | None = None) -> tuple[Cell, ...]:
+    """Return the populations of *network*, in which `findings` found nothing.
+
+    A population of a mapped *program* has no more neurons on a core than the mapping gave it.
+    """
+    return tuple(_cell(network, path, _per_core(program, path)) for path in network.models)
+
+
+def _per_core(program: Program | None, path: str) -> int:
+    slices = () if program is None else program.slices_of(path)
+    return max((s.size for s in slices), default=PER_CORE)
+
+
+def _cell(network: StepNetwork, path: str, per_core: int) -> Cell:
+    model, core = network.models[path], network.models[path].core
+    if not isinstance(core, Core):
+        raise AssertionError(f"{path} is not on SpiNNaker's grid")
+    tau_m, tau_syn = _taus(network, path)
+    found: dict[str, Array] = {
+        "tau_m": tau_m, "cm": tau_m / (core.resistance / ONE), "v_rest": core.v_rest / ONE, "v_reset": core.v_reset / ONE,
+        "v_thresh": np.full(core.shape, NEVER) if core.threshold is None else core.threshold / ONE,
+        "tau_refrac": core.refractory * (network.profile.dt * 1e3), "i_offset": core.i_offset / ONE,
+    }  # fmt: skip
+    if tau_syn is not None:
+        found |= {"tau_syn_E": tau_syn, "tau_syn_I": tau_syn}
+    initial = {"v": model.v_init}
+    if tau_syn is not None and core.decay is not None:
+        # The machine lets currents decay at the end of a step, so that the first one takes its own as they are.
+        for name, current in (("isyn_exc", np.maximum(model.i_init, 0)), ("isyn_inh", np.maximum(-model.i_init, 0))):
+            initial[name] = (np.rint(current * ONE).astype(np.int64) * core.decay >> 32) / ONE
+    return Cell(
+        path, "IF_curr_delta" if tau_syn is None else "IF_curr_exp", core.shape,
+        {name: np.broadcast_to(value, core.shape).ravel() for name, value in found.items()},
+        {name: np.broadcast_to(value, core.shape).ravel() for name, value in initial.items()},
+        core.shifts, core.threshold is not None, per_core,
+    )  # fmt: skip
+
+
+def _taus(network: StepNetwork, path: str) -> tuple[Array, Array | None]:
+    """Return the time constants of membrane and synapses in ms, on the grid of s16.15."""
+    arrays = network.graph[path].op.arrays()  # type: ignore[attr-defined]
+    tau_m = arrays["tau_mem"] if "tau_mem" in arrays else arrays["tau"]
+    tau_syn = arrays.get("tau_syn")
+    return _on_grid(tau_m), None if tau_syn is None else _on_grid(tau_syn)
+
+
+def _on_grid(seconds: Array) -> Array:
+    return np.asarray(np.rint(np.asarray(seconds, np.float64) * 1e3 * ONE) / ONE)
+
+
+def wires_of(network: StepNetwork) -> tuple[Wire, ...]:
+    """Return the connections of *network*, in which `findings` found nothing."""
+    ways = ways_of(network)
+    uses = [way.layer for way in ways]
+    found = []
+    for way in ways:
+        name = way.layer if uses.count(way.layer) == 1 else f"{way.layer} ({way.source} to {way.target})"
+        shapes = network.shapes
+        synapses = matrix_of(network.ops[way.layer], shapes.input[way.layer], shapes.output[way.layer])
+        found.append(Wire(way.source, way.layer, way.target, name, way.steps, synapses))
+    return tuple(found)
+
+
+def longest(per_core: int) -> int:
+    """Return the longest delay into a population with *per_core* neurons on a core, in steps."""
+    return (1 + BLOCKS) * slots(per_core)
+
+
+def slots(per_core: int) -> int:
+    """Return the steps that the ring buffer of a core has room for."""
+    return int(2 ** (RING_BITS - 1 - max(per_core - 1, 1).bit_length()))
+
+
+def findings(network: StepNetwork, program: Program | None = None) -> tuple[Diagnostic, ...]:
+    """Return what no program for sPyNNaker can say of *network*, as errors E550."""
+    return tuple(_findings(network, program))
+
+
+def _findings(network: StepNetwork, program: Program | None) -> Iterator[Diagnostic]:
+    micro = network.profile.dt * 1e6
+    if abs(micro - round(micro)) > 1e-6 * micro or round(micro) < 1:
+        yield Diagnostic(
+            "E550", "", f"a step takes {micro:g} us; sPyNNaker's are whole microseconds", "choose another dt, or scale all "
+            "time constants and dt alike", {"dt_us": micro},
+        )  # fmt: skip
+    for path, model in network.models.items():
+        if model.held_init is not None and np.any(model.held_init):
+            yield Diagnostic(
+                "E550", path, f"it is held for {int(model.held_init.max())} steps at the start; sPyNNaker's counters start at 0",
+                "give it silent input for as long",
+            )  # fmt: skip
+    for way in ways_of(network):
+        most = longest(min(_per_core(program, way.target), int(np.prod(network.shapes.output[way.target]))))
+        if not 1 <= way.steps <= most:
+            yield Diagnostic(
+                "E550", way.layer, f"spikes take {way.steps} steps from {way.source} to {way.target}; sPyNNaker's delays are 1 "
+                f"to {most} steps there", "put a relay population in between", {"steps": way.steps, "limit": most},
+            )  # fmt: skip
+
+
+__all__ = ["NEVER", "Cell", "Wire", "cells_of", "findings", "longest", "slots", "wires_of"]
