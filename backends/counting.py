@@ -1,7 +1,8 @@
 """Counting by core: how the events of a run fall on the cores of a mapped program. Nothing is priced here.
 
-Hops are X-Y distances between tiles. A unicast fabric sends a packet for every core that a spiking neuron has synapses on;
-a multicast fabric sends one packet a spike along the tree of the whole slice, as its routers know slices, not neurons.
+Where a program has routing, packets follow its trees. Elsewhere hops are X-Y distances between tiles: a unicast fabric sends
+a packet for every core that a spiking neuron has synapses on; a multicast fabric sends one packet a spike along the tree of
+the whole slice, as its routers know slices, not neurons.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from spikeport.ir.diagnostics import Diagnostic, RunError
 from spikeport.ir.graph import Graph
 from spikeport.ir.ops import Array, Neuron
 from spikeport.ir.program import Program
+from spikeport.ir.routing import LINK_BITS, Routing
 from spikeport.ir.shapes import infer_shapes
 from spikeport.ir.trace import Trace
 
@@ -59,6 +61,8 @@ class CoreCounts:
         Packets over the busiest link of each direction, by cost event of its hop; none where they are not followed.
     tiles : int
         Tiles in use.
+    allocated : int
+        Cores that run: those in ``cores``, and on machines with routing tables those of inputs and delay slices.
     series : Mapping[str, array of float64, shape (samples, steps)]
         Course of each source over time, with mean 1, where the trace has it by step.
     samples, steps : int
@@ -80,6 +84,7 @@ class CoreCounts:
     entering: float
     links: Mapping[str, Array]
     tiles: int
+    allocated: int
     series: Mapping[str, Array]
     samples: int
     steps: int
@@ -123,7 +128,10 @@ def count(program: Program, trace: Trace, target: Target) -> CoreCounts:
         if chosen.any():
             synops[event] = np.zeros(size)
             np.add.at(synops[event], (rows[chosen], columns[chosen]), found.synops[chosen])
-    moved = (_unicast if target.fabric.casting == "unicast" else _multicast)(program, trace, target, found)
+    if program.routing is not None:
+        moved = _routed(program.routing, trace, found)
+    else:
+        moved = (_unicast if target.fabric.casting == "unicast" else _multicast)(program, trace, target, found)
     out, arrived = np.zeros(size), np.zeros(size)
     for sender, amount in zip(moved.senders.tolist(), moved.sent.tolist(), strict=True):
         if sender_core[sender] != OUTSIDE:
@@ -137,7 +145,8 @@ def count(program: Program, trace: Trace, target: Target) -> CoreCounts:
     tiles, series = len(np.unique(target.fabric.tile_of(cores))), _series(program.graph, trace, sources)
     return CoreCounts(
         cores, tuple(layers), sources, neurons, _active(program, trace, row_of), spikes, synops, out, arrived, moved.hops_ew,
-        moved.hops_ns, moved.visits, moved.entering, links, tiles, series, trace.samples, trace.steps,
+        moved.hops_ns, moved.visits, moved.entering, links, tiles,
+        len(cores) if program.routing is None else len(program.routing.cores), series, trace.samples, trace.steps,
     )  # fmt: skip
 
 
@@ -184,6 +193,38 @@ def _multicast(program: Program, trace: Trace, target: Target, found: Traffic) -
     return _Moved(
         senders, np.array([events[r] for r in grown]), pairs[0], pairs[1], np.array([events[r] for r in pairs[0].tolist()]),
         east, north, visits, entering, {},
+    )  # fmt: skip
+
+
+def _routed(routing: Routing, trace: Trace, found: Traffic) -> _Moved:
+    """Follow the packets of slices, inputs and delay slices along their trees; a diagonal hop counts as north-south."""
+    row_of = {(s.path, s.box): row for row, s in enumerate(found.senders)}
+    slice_of = {s.core: s.slice for s in routing.senders if s.slice >= 0 and not s.delay_blocks}
+    events = [float(np.sum(trace.activity[s.path][s.where])) * max(1, len(s.delay_blocks)) for s in routing.senders]
+    packets = np.where(routing.trees.visits() > 0, events, 0.0)
+    rows = np.array([row_of[s.path, s.box] for s in routing.senders], np.int64)
+    sent = np.zeros(len(found.senders))
+    entering = 0.0
+    for index, s in enumerate(routing.senders):
+        if not s.delay_blocks:
+            sent[rows[index]] += packets[index]
+            entering += packets[index] if s.slice < 0 else 0.0
+    trees = routing.trees
+    sender = np.repeat(np.arange(len(routing.senders)), trees.visits())
+    hops = [float(packets[sender[(trees.arrives >= 0) & (trees.arrives % 3 == axis)]].sum()) for axis in range(3)]
+    starts, ends, arrived = [], [], []
+    for processor in range(1, routing.machine.stride + 1):
+        at = np.flatnonzero(trees.route >> (LINK_BITS + processor) & 1)
+        target = [slice_of.get(core, -1) for core in (trees.chip[at] * routing.machine.stride + processor - 1).tolist()]
+        starts.append(rows[sender[at]])
+        ends.append(np.array(target, np.int64))
+        arrived.append(packets[sender[at]])
+    start, end, came = (np.concatenate(c) for c in (starts, ends, arrived))
+    slices = end >= 0  # the others are delay slices
+    spoke = np.flatnonzero(sent > 0)
+    return _Moved(
+        spoke, sent[spoke], start[slices], end[slices], came[slices], hops[0], hops[1] + hops[2],
+        float((packets * trees.visits()).sum()), entering, {},
     )  # fmt: skip
 
 

@@ -72,14 +72,14 @@ class Dead:
 
     def __or__(self, other: Dead) -> Dead:
         """Return what is dead in either."""
-        return Dead(*(tuple(sorted({*a, *b})) for a, b in zip(self._all(), other._all(), strict=True)))  # type: ignore[misc]
-
-    def _all(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
-        return self.chips, self.cores, self.links
+        return Dead(
+            tuple(sorted({*self.chips, *other.chips})), tuple(sorted({*self.cores, *other.cores})),
+            tuple(sorted({*self.links, *other.links})),
+        )  # fmt: skip
 
     def __bool__(self) -> bool:
         """Whether anything is dead."""
-        return any(self._all())
+        return bool(self.chips or self.cores or self.links)
 
 
 @dataclass(frozen=True, slots=True)

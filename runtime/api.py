@@ -37,9 +37,10 @@ from spikeport.runtime.files import read_arrays
 from spikeport.runtime.inputs import drained, only_shape, prepare_inputs
 from spikeport.runtime.model import Model, from_torch, load
 from spikeport.runtime.session import RunResult, chip_of, compare_programs, run_program, selected
-from spikeport.runtime.stated import asked_back, require_profile, settled, stated_profile, target_name
+from spikeport.runtime.stated import asked_back, living, require_profile, settled, stated_profile, target_name
 
 if TYPE_CHECKING:
+    from spikeport.hw_profiles.records import Dead
     from spikeport.hw_profiles.target import Target
 
 __all__ = [
@@ -73,8 +74,9 @@ class CheckResult:
 
 
 def check(
-    model: Any, target: Target | str | None = None, profile: Profile | str | None = None, arith: str | None = None
-) -> CheckResult:
+    model: Any, target: Target | str | None = None, profile: Profile | str | None = None, arith: str | None = None, *,
+    dead: Dead | None = None,
+) -> CheckResult:  # fmt: skip
     """Return all that speaks against compiling *model* for *target*, without raising.
 
     Parameters
@@ -87,12 +89,15 @@ def check(
         Time semantics; None takes the model's own.
     arith : str or None
         Number system to compile for; None takes the model's own, or float64.
+    dead : Dead or None
+        Chips, cores and links that do not work, beside those of the target's file.
     """
     found: list[Diagnostic] = []
     try:
         model = load(model)
         found += model.diagnostics
         stated, number = settled(model, profile, arith, target)
+        target = living(target, dead, model)
         if stated is None and model.graph.profile is None:
             # The structure can be judged without a profile: say all at once.
             kind = ProfileError
@@ -114,7 +119,7 @@ def check(
 def compile(
     model: Any, target: Target | str | None, profile: Profile | str | None = None, *, opt: int = 1, passes: str | None = None,
     data: Any = None, seed: int = 0, chips: int | None = None, arith: str | None = None, keep: tuple[str, ...] = (),
-    evaluator: Evaluator | None = None, allow: tuple[str, ...] = (),
+    evaluator: Evaluator | None = None, allow: tuple[str, ...] = (), dead: Dead | None = None,
 ) -> Program:  # fmt: skip
     """Return *model* mapped on *target*, ready to run, to store (`save_artifact`) or to price.
 
@@ -146,6 +151,9 @@ def compile(
     allow : tuple of str
         Approximations that are asked for: ``"reset-change"`` lets arithmetic ``loihi`` reset to 0 where the model
         subtracts.
+    dead : Dead or None
+        Chips, cores and links that do not work, beside those of the target's file; only targets with routing tables
+        (spinnaker1) go around them.
 
     Raises
     ------
@@ -163,7 +171,7 @@ def compile(
     arith = settled(model, profile, arith, None)[1]
     calibration, labels = calibration_data(data, model.graph)
     return lower(
-        model.graph, target, profile, arithmetic=arith or "float64", opt=opt, passes=passes,
+        model.graph, living(target, dead, model), profile, arithmetic=arith or "float64", opt=opt, passes=passes,
         chips=chips, keep=keep, data=calibration, seed=seed, evaluator=evaluator or EngineEvaluator(), allow=allow,
         labels=labels,
     )  # fmt: skip
@@ -173,7 +181,7 @@ def run(
     model: Any, inputs: Any, backend: str = "engine", target: Target | str | None = None, profile: Profile | str | None = None,
     arith: str | None = None, *, steps: int | None = None, encode: str | None = None, seed: int = 0,
     record: tuple[str, ...] | str = (), record_state: bool = False, chips: int | None = None,
-    progress: Progress | None = None, backend_options: Mapping[str, str] | None = None,
+    progress: Progress | None = None, backend_options: Mapping[str, str] | None = None, dead: Dead | None = None,
 ) -> RunResult:  # fmt: skip
     """Run *model* on *inputs*.
 
@@ -203,6 +211,8 @@ def run(
         Called with (samples done, samples in all).
     backend_options : Mapping[str, str], optional
         Options of the backend's own, such as ``{"mode": "cpp_standalone"}`` for brian2.
+    dead : Dead or None
+        As for `compile`.
 
     Returns
     -------
@@ -220,6 +230,7 @@ def run(
     model = load(model, like=only_shape(inputs))
     runner = get_backend(backend).with_options(backend_options or {})
     named, number = settled(model, profile, arith, target)
+    target = living(target, dead, model)
     require_profile(model, named)
     given = prepare_inputs(inputs, model.graph, steps=steps, encode=encode, seed=seed)
     if model.program is not None and (target is None or target_name(target) == model.program.target):

@@ -6,7 +6,8 @@ What is counted for each event:
   idle: its membrane is another than 0 before or after the step, or it spikes. Where a run recorded no membranes, all
   neurons are priced as updated, and the low end takes those that spike only.
 - a *spike* costs beside the update of its neuron; a *packet* leaves for every core that the neuron has synapses on (one tree
-  on fabrics that copy packets), and its hops are those of the X-Y way between the tiles.
+  on fabrics that copy packets), and its hops are those of its tree where the program has one, else of the X-Y way between
+  the tiles.
 - a *synaptic operation* is one weight, not 0, met by one event; its cost depends on how the weights are stored.
 
 Costs of the calibrated set add up: an update costs its access too, a spike its access and update too. That is how the fit
@@ -158,7 +159,7 @@ def lines(target: Target, counts: CoreCounts, time: Quantity, chips: int) -> dic
     power, none = target.power, f"{target.name} has no published figure for it"
     out: dict[str, Quantity] = {}
     if "core_active" in power:
-        cores = len(counts.cores)
+        cores = counts.allocated
         out["core"] = of_power(power["core_active"], time, cores, f"{cores} cores", none)
     else:
         out["synapse"], out["soma"] = of_line("synapse", happened, target), of_line("soma", happened, target)

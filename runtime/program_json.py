@@ -22,6 +22,7 @@ from spikeport.ir.profiles import parse_profile
 from spikeport.ir.program import Program, Projection, Slice
 from spikeport.ir.shapes import infer_shapes
 from spikeport.ir.verify import verify
+from spikeport.runtime.routing_json import arrays_of, routing_from_json, routing_to_json
 from spikeport.runtime.strict_json import dump_json
 
 #: Most elements of an array, broadcast ones included, of which the verifier may hold a byte each.
@@ -55,6 +56,7 @@ def program_to_json(program: Program) -> tuple[dict[str, Any], list[Array]]:
         "usage": {name: list(pair) for name, pair in program.usage.items()},
         "passes": [{k: v for k, v in record.items() if k != "seconds"} for record in program.passes],
         "notes": dict(program.notes),
+        "routing": routing_to_json(program.routing, store.number),
     }
     return structure, store.arrays
 
@@ -79,11 +81,12 @@ class _Store:
             return self.encode_op(value)
         if isinstance(value, np.ndarray):
             constant = value.size > 1 and not any(value.strides)
-            number = self._number(value.reshape(-1)[:1].reshape(()) if constant else value)
+            number = self.number(value.reshape(-1)[:1].reshape(()) if constant else value)
             return {"array": number, "shape": list(value.shape)} if constant else {"array": number}
         return list(value) if isinstance(value, tuple) else value
 
-    def _number(self, array: Array) -> int:
+    def number(self, array: Array) -> int:
+        """Return the number under which *array* is stored."""
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self.numbers:
             self.numbers[key] = len(self.arrays)
@@ -132,7 +135,7 @@ def program_from_json(data: Any, arrays: Mapping[int, Array], digest: Any) -> Pr
     keys = {f.name for f in dataclasses.fields(Program)}
     d = _shaped(data, keys, "program")
     try:
-        graph = _graph(d["graph"], arrays)
+        graph = _graph(d["graph"], arrays, arrays_of(d["routing"]))
         profile = parse_profile(_typed(d["profile"], str, "profile"))
         if str(profile) != d["profile"]:
             raise _wrong("profile", f"the profile {d['profile']!r:.80} does not print back")
@@ -151,10 +154,11 @@ def program_from_json(data: Any, arrays: Mapping[int, Array], digest: Any) -> Pr
         raise _wrong("graph", f"the graph cannot be built: {type(error).__name__}: {error}") from error
     if _typed(d["arithmetic"], str, "arithmetic") not in ARITHMETICS:
         raise _wrong("arithmetic", f"unknown arithmetic {d['arithmetic']!r:.60}")
+    slices = _slices(d["slices"], graph)
     return Program(
         graph, profile, d["arithmetic"], _typed(d["target"], str, "target"), _whole(d["chips"], 0, 2**31, "chips"),
-        _slices(d["slices"], graph), _projections(d["projections"], graph), _usage(d["usage"]), _passes(d["passes"]),
-        _notes(d["notes"]),
+        slices, _projections(d["projections"], graph), _usage(d["usage"]), _passes(d["passes"]), _notes(d["notes"]),
+        routing_from_json(d["routing"], arrays, graph, slices),
     )  # fmt: skip
 
 
@@ -164,7 +168,7 @@ def _check_sizes(graph: Graph) -> None:
             raise _wrong(path, f"{path} has the shape {shape!s:.80}, more than {MAX_ELEMENTS:,} values")
 
 
-def _graph(data: Any, arrays: Mapping[int, Array]) -> Graph:
+def _graph(data: Any, arrays: Mapping[int, Array], elsewhere: set[int]) -> Graph:
     d = _shaped(data, {"nodes", "edges", "notes", "profile"}, "graph")
     nodes: list[Node] = []
     used: set[int] = set()
@@ -172,7 +176,7 @@ def _graph(data: Any, arrays: Mapping[int, Array]) -> Graph:
     store = _Store()
     # The same numbering as when written: re-encoding then gives the same references.
     for number in range(len(arrays)):
-        if store._number(arrays[number]) != number:
+        if store.number(arrays[number]) != number:
             raise _wrong(f"arrays/{number}.npy", "the same array is stored twice")
     for entry in _typed(d["nodes"], list, "graph.nodes"):
         n = _shaped(entry, {"path", "op", "notes"}, "graph.nodes")
@@ -181,7 +185,7 @@ def _graph(data: Any, arrays: Mapping[int, Array]) -> Graph:
         if not isinstance(op, Op) or dump_json(store.encode_op(op)) != dump_json(n["op"]):
             raise _wrong(path, f"the parameters of {path} are not as this spikeport writes them")
         nodes.append(Node(path, op, _typed(n["notes"], dict, path)))
-    if used != set(arrays):
+    if used | (elsewhere & set(arrays)) != set(arrays):
         raise _wrong("arrays", f"{len(set(arrays) - used)} arrays belong to no node")
     edges = []
     for entry in _typed(d["edges"], list, "graph.edges"):

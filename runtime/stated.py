@@ -11,6 +11,7 @@ from spikeport.ir.profiles import differences, parse_profile, same_timing
 from spikeport.runtime.model import Model
 
 if TYPE_CHECKING:
+    from spikeport.hw_profiles.records import Dead
     from spikeport.hw_profiles.target import Target
 
 
@@ -86,3 +87,24 @@ def target_name(target: Target | str) -> str:
 
         target = load_target(target)
     return target.name
+
+
+def living(target: Target | str | None, dead: Dead | None, model: Model) -> Target | str | None:
+    """Return *target* without what is *dead*.
+
+    Raises
+    ------
+    UsageError
+        E414 without a target, for a target without routing tables, and for a model that is mapped already.
+    """
+    if not dead:
+        return target
+    if target is None or model.program is not None:
+        what = "no target is named" if target is None else f"{model.source} is mapped already"
+        raise UsageError(
+            Diagnostic("E414", model.source, f"dead chips, cores or links change the mapping, and {what}",
+                       "name --target spinnaker1, and give the .nir or the module that it came from")
+        )  # fmt: skip
+    from spikeport.hw_profiles.target import load_target
+
+    return (load_target(target) if isinstance(target, str) else target).without(dead)

@@ -9,6 +9,7 @@ import numpy as np
 
 from spikeport.hw_profiles.target import Target
 from spikeport.ir.diagnostics import CapacityError, Diagnostic
+from spikeport.ir.ops import Array
 from spikeport.ir.routing import LINKS, MAX_PROCESSORS, Machine, opposite
 
 #: Origins of the three boards of a triad, on a grid of 12 by 12 chips; they fill it where it wraps around.
@@ -103,7 +104,7 @@ def _all_cores(number: int) -> int:
     return ((1 << min(number, MAX_PROCESSORS - 1)) - 1) << 1
 
 
-def _take_out(target: Target, at: dict[tuple[int, int], int], cores: np.ndarray, links: np.ndarray) -> None:
+def _take_out(target: Target, at: dict[tuple[int, int], int], cores: Array, links: Array) -> None:
     """Take what is dead out of *cores* and *links*; a link that is dead one way is not used the other way either."""
     dead, missing = target.fabric.dead, []
     for x, y in dead.chips:
@@ -131,14 +132,14 @@ def _take_out(target: Target, at: dict[tuple[int, int], int], cores: np.ndarray,
         )  # fmt: skip
 
 
-def _cut(links: np.ndarray, chip: int, link: int) -> None:
+def _cut(links: Array, chip: int, link: int) -> None:
     end = links[chip, link]
     links[chip, link] = -1
     if end >= 0:
         links[end, opposite(link)] = -1
 
 
-def _joined(cores: np.ndarray, links: np.ndarray) -> np.ndarray:
+def _joined(cores: Array, links: Array) -> Array:
     """Return which chips belong to the largest part of the machine that hangs together, by its working cores."""
     part = np.full(len(cores), -1)
     for first in range(len(cores)):
@@ -153,4 +154,4 @@ def _joined(cores: np.ndarray, links: np.ndarray) -> np.ndarray:
                     queue.append(int(end))
     room = {int(f): sum(int(c).bit_count() for c in cores[part == f]) for f in np.unique(part)}
     best = max(room, key=lambda f: (room[f], -f))
-    return (part == best) & (room[best] > 0)
+    return np.asarray((part == best) & (room[best] > 0))

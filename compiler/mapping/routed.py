@@ -1,4 +1,4 @@
-"""Place and route on a machine with routing tables: cores, keys, trees, tables, compression, and the replay that proves them."""
+"""Place and route where there are routing tables: cores, keys, trees, tables, compression, and the replay that proves them."""
 
 from __future__ import annotations
 

@@ -104,8 +104,8 @@ def _usage(program: Program, into: Mapping[str, tuple[Chain, ...]], target: Targ
             out[name] = (max(chips.values(), default=0), target.limit(name))
     out["cores"] = (len(cores), sum(target.fabric.cores_of(chip) for chip in range(program.chips)))
     if (routing := program.routing) is not None:
-        used = {c // routing.machine.stride for c in routing.cores}
-        out["cores"] = (len(routing.cores), sum(len(routing.machine.processors(chip)) for chip in used))
+        taken = {c // routing.machine.stride for c in routing.cores}
+        out["cores"] = (len(routing.cores), sum(len(routing.machine.processors(chip)) for chip in taken))
     assert set(out) <= {*RESOURCES, "cores"}
     return out
 

@@ -18,6 +18,9 @@ def check(
     profile: options.ProfileText = None,
     dialect: options.Dialect = None,
     arith: options.Arithmetic = None,
+    dead_chips: options.DeadChips = "",
+    dead_cores: options.DeadCores = "",
+    dead_links: options.DeadLinks = "",
     input_shape: options.InputShape = None,
     as_json: options.Json = False,
 ) -> None:
@@ -32,7 +35,7 @@ def check(
         except SpikeportError as error:
             found = api.CheckResult(error.diagnostics, None, error.exit_code)
         else:
-            found = api.check(loaded, target, profile, arith)
+            found = api.check(loaded, target, profile, arith, dead=options.dead(dead_chips, dead_cores, dead_links))
     program = found.program
     if as_json:
         output.result_json(

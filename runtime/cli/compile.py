@@ -28,6 +28,9 @@ def compile_(
     seed: options.Seed = 0,
     arith: options.Arithmetic = None,
     chips: options.Chips = None,
+    dead_chips: options.DeadChips = "",
+    dead_cores: options.DeadCores = "",
+    dead_links: options.DeadLinks = "",
     allow: Annotated[
         str, typer.Option(metavar="reset-change,...", help="Approximations that you ask for; their cost is measured on --data.")
     ] = "",
@@ -45,7 +48,7 @@ def compile_(
         loaded = api.load(model, options.parse_shape(input_shape), dialect=dialect)
         program = api.compile(
             loaded, target, profile, opt=opt, passes=passes, data=data, seed=seed, chips=chips, arith=arith,
-            allow=options.parse_list(allow),
+            allow=options.parse_list(allow), dead=options.dead(dead_chips, dead_cores, dead_links),
         )  # fmt: skip
     output.say_findings((*loaded.diagnostics, *stored_findings(program)))
     if data is not None and not program.notes.get("calibrated"):

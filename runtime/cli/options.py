@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from spikeport.hw_profiles.records import Dead
 
 Model = Annotated[
     str,
@@ -34,6 +37,11 @@ InputShape = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything that draws random numbers.", min=0)]
 Chips = Annotated[int | None, typer.Option(help="Chips to spread over; by default as many as it takes.", min=1)]
+DeadChips = Annotated[str, typer.Option("--dead-chips", metavar="X,Y:...", help="Chips that do not work (spinnaker1).")]
+DeadCores = Annotated[str, typer.Option("--dead-cores", metavar="X,Y,P:...", help="Cores that do not work, P from 1 to 17.")]
+DeadLinks = Annotated[
+    str, typer.Option("--dead-links", metavar="X,Y,L:...", help="Links that do not work: 0 E, 1 NE, 2 N, 3 W, 4 SW, 5 S.")
+]
 Arithmetic = Annotated[
     str | None,
     typer.Option(
@@ -84,3 +92,23 @@ def parse_shape(text: str | None) -> tuple[int, ...] | None:
 def parse_list(text: str) -> tuple[str, ...]:
     """Return the parts of a comma-separated list."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def dead(chips: str, cores: str, links: str) -> Dead | None:
+    """Return what --dead-chips, --dead-cores and --dead-links name; None where nothing is given."""
+    from spikeport.hw_profiles.records import Dead
+
+    found = Dead(
+        _tuples(chips, 2, "--dead-chips"), _tuples(cores, 3, "--dead-cores"), _tuples(links, 3, "--dead-links")  # type: ignore[arg-type]
+    )  # fmt: skip
+    return found or None
+
+
+def _tuples(text: str, length: int, option: str) -> tuple[tuple[int, ...], ...]:
+    out = []
+    for part in filter(None, (p.strip() for p in text.split(":"))):
+        numbers = part.split(",")
+        if len(numbers) != length or not all(n.strip().isdecimal() and len(n.strip()) <= 5 for n in numbers):
+            raise typer.BadParameter(f"{part!r} is not {'X,Y,N'[: 2 * length - 1]}", param_hint=option)
+        out.append(tuple(int(n) for n in numbers))
+    return tuple(sorted(set(out)))

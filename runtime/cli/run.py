@@ -38,6 +38,9 @@ def run(
     out: Annotated[Path | None, typer.Option("-o", "--output", metavar="OUT.npz", help="Where to write the arrays.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="R.json", help="Where to write the report.")] = None,
     chips: options.Chips = None,
+    dead_chips: options.DeadChips = "",
+    dead_cores: options.DeadCores = "",
+    dead_links: options.DeadLinks = "",
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Give up after this time, with exit code 7.")] = None,
     input_shape: options.InputShape = None,
     as_json: options.Json = False,
@@ -61,6 +64,7 @@ def run(
             result = api.run(
                 loaded, arrays, backend, target, profile, arith, steps=steps, encode=encode, seed=seed, record=recorded,
                 record_state=record_state, chips=chips, progress=progress, backend_options=own,
+                dead=options.dead(dead_chips, dead_cores, dead_links),
             )  # fmt: skip
     _say(result)
     if out is not None:

@@ -125,16 +125,16 @@ def test_steady_shares_of_several_cores_are_said():
 
 
 def test_spinnaker1_energy_law_by_hand():
-    """Two cores for 20 ms at 34 mW, a chip at 0.35 W, 13 packets of 1 nJ at one router each; the step is 1 ms by the timer."""
+    """Three cores (the input has one) for 20 ms at 34 mW, a chip at 0.35 W, 13 packets of 1 nJ at one router each; the step is 1 ms by the timer."""
     report = tiny("spinnaker1")
     assert report.chip_time.total.value == pytest.approx(0.020)
-    assert report.line("core").total.value == pytest.approx(0.034 * 2 * 0.020)
+    assert report.line("core").total.value == pytest.approx(0.034 * 3 * 0.020)
     assert report.line("static").total.value == pytest.approx(0.35 * 0.020)
     assert report.line("static").total.high == pytest.approx(26.84 * 0.020)
     assert report.line("network").total.value == pytest.approx(13e-9)
     assert report.line("synapse").within == report.line("soma").within == "core"
     assert report.line("management").within == "static"
-    assert report.energy_known.total.value == pytest.approx(0.034 * 2 * 0.020 + 0.35 * 0.020 + 13e-9)
+    assert report.energy_known.total.value == pytest.approx(0.034 * 3 * 0.020 + 0.35 * 0.020 + 13e-9)
     assert {a.name: a.total.value for a in report.apart} == pytest.approx({"box": 5.04 * 0.020, "frame": 117 * 0.020})
     assert report.boards == 1
 
