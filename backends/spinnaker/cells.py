@@ -1,4 +1,4 @@
-"""Populations of a lowered network as sPyNNaker's neurons, its connections as lists of synapses, and what a program cannot say."""
+"""Populations of a lowered network as sPyNNaker's neurons, connections as lists of synapses, and what no program can say."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _findings(network: StepNetwork, program: Program | None) -> Iterator[Diagnos
     for path, model in network.models.items():
         if model.held_init is not None and np.any(model.held_init):
             yield Diagnostic(
-                "E550", path, f"it is held for {int(model.held_init.max())} steps at the start; sPyNNaker's counters start at 0",
+                "E550", path, f"it is held for {int(model.held_init.max())} steps at first; sPyNNaker's counters start at 0",
                 "give it silent input for as long",
             )  # fmt: skip
     for way in ways_of(network):

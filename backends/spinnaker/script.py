@@ -139,7 +139,8 @@ def _readme(
 ) -> str:  # fmt: skip
     rows = [f"| `{_plain(c.path)}` | {c.model} | {c.size} | {_about(c)} |" for c in cells]
     lines = [
-        f"| `{_plain(w.name)}` | `{_plain(w.source)}` | `{_plain(w.target)}` | {w.synapses.values.size} | {w.delay} |" for w in wires
+        f"| `{_plain(w.name)}` | `{_plain(w.source)}` | `{_plain(w.target)}` | {w.synapses.values.size} | {w.delay} |"
+        for w in wires
     ]  # fmt: skip
     inputs = [f"`{_plain(path)}` {network.shapes.output[path]}" for path in network.graph.inputs]
     done = text.README

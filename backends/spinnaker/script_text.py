@@ -173,20 +173,20 @@ Nothing of this was run on a board. What is known to be needed:
   a board of your own, or `spalloc_server = ADDRESS` for a machine that is shared. On EBRAINS's machine the job's own
   configuration says it.
 - The compiled models come with sPyNNaker; nothing has to be built.
-- Inputs are SpikeSourceArrays: the spikes of a sample are loaded before it runs, and played from the board. A step in which more
-  than some hundred neurons of one source spike makes a burst of packets, of which sPyNNaker warns ("Danger of SpikeSourceArray
-  sending too many spikes"). For live input put a SpikeInjector in its place.
+- Inputs are SpikeSourceArrays: the spikes of a sample are loaded before it runs, and played from the board. A step in which
+  more than some hundred neurons of one source spike makes a burst of packets, of which sPyNNaker warns ("Danger of
+  SpikeSourceArray sending too many spikes"). For live input put a SpikeInjector in its place.
 - Outputs are recorded in the memory of the chips and read after the run, by `get_data`. Record the outputs only where memory or
   reading time matters.
 - @BOUNDARY@
-- `provenance` in the reports says whether ring buffers saturated, packets were lost, or a core did not end its step in time: then
-  raise `TIME_SCALE` in run.py.
+- The provenance in the reports says whether ring buffers saturated, packets were lost, or a core did not end its step in
+  time: then raise `TIME_SCALE` in run.py.
 """
 
 BOUNDARY_RESET = (
     "Samples: run.py builds and loads the network anew for each, so that all state is as at the start "
-    "(`SpikeSourceArray.set(spike_times=...)` by neuron fails in 7.4.1). Many samples are quicker one after the other in one run, "
-    "with enough silent steps between."
+    "(`SpikeSourceArray.set(spike_times=...)` by neuron fails in 7.4.1). Many samples are quicker one after the other in one "
+    "run, with enough silent steps between."
 )
 BOUNDARY_CARRY = "Samples: they follow each other in one run, and the state is carried from one to the next."
 
