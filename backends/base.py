@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Literal
 
+from spikeport.backends.mapping_check import MappingCheck
 from spikeport.ir.arithmetic import arithmetic as find_arithmetic
 from spikeport.ir.diagnostics import (
     BackendUnavailable,
@@ -87,6 +88,8 @@ class Backend(abc.ABC):
     summary: ClassVar[str]
     #: Options of the backend's own, such as ``mode``, by the words that each takes; the first is its default.
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    #: Target that the oracle of its mapping is for; empty where there is none.
+    oracle_target: ClassVar[str] = ""
 
     def with_options(self, options: Mapping[str, str]) -> Backend:
         """Return the backend with *options* of its own set (``--mode``, ``--backend-option``).
@@ -209,7 +212,32 @@ class Backend(abc.ABC):
             E5xx, with everything that ``check`` finds.
         """
         raise UsageError(
-            Diagnostic("E608", "", f"backend {self.name} writes no scripts", "of ours, brian2 and lava do: --backend brian2")
+            Diagnostic("E608", "", f"backend {self.name} writes no scripts", "brian2, lava and spinnaker do: --backend brian2")
+        )
+
+    def check_mapping(self, program: Program, inputs: Mapping[str, Array], activity: Mapping[str, Array]) -> MappingCheck:
+        """Return the mapping of *program* beside the one that the machine's own tools make (``spikeport check --oracle``).
+
+        Parameters
+        ----------
+        program : Program
+            Mapped on `oracle_target`, or a target like it.
+        inputs : Mapping[str, array, shape (samples, steps, *shape)]
+            What the program that the tools are given runs on.
+        activity : Mapping[str, array of int]
+            Spikes of every neuron, as a trace has them: what packets are counted by.
+
+        Raises
+        ------
+        UsageError
+            E554 for a backend that has no such tools.
+        BackendUnavailable
+            E553 where the tools are not there.
+        RunError
+            E551, E552 where they fail.
+        """
+        raise UsageError(
+            Diagnostic("E554", "--oracle", f"backend {self.name} has no oracle of the mapping", "--backend spinnaker has one")
         )
 
     def require(self, program: Program) -> None:

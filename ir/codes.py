@@ -259,8 +259,8 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "A graph of differential equations leaves dt, integration, reset and delays open, and each choice gives other "
      "spikes. Name the framework that trained the model: --profile snntorch:subtract, or profile='norse'."),
     ("E331", "an unknown profile",
-     "Named profiles are exact, snntorch, norse, sinabs, rockpool, spyx, nengo, spikingjelly, spinnaker2 and "
-     "lava_float; fields are set behind them: norse:zero,dt=1e-3."),
+     "Named profiles are exact, snntorch, norse, sinabs, rockpool, spyx, nengo, spikingjelly, spinnaker2, spynnaker "
+     "and lava_float; fields are set behind them: norse:zero,dt=1e-3."),
     ("E332", "a profile field or value that is not known",
      "Fields are written field=value, for one node @PATH:field=value. The message lists what the field takes."),
     ("E333", "a reset that the framework does not have",
@@ -383,14 +383,30 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "A process of synapses takes a step, and delays of 63 more at most. Use the profile lava_float or lava, whose timing "
      "that is, give edges delays of their own, or put a relay population in between."),
     ("E547", "an environment that could not be built",
-     "`spikeport backends setup lava` needs Python 3.10 or 3.11 with venv and a package index that pip reaches; the message "
-     "has the step that failed. Nothing was left behind: mend it and run the command again."),
+     "`spikeport backends setup NAME` needs a Python of the version that the message names, with venv, and a package index "
+     "that pip reaches; the message has the step that failed. Nothing was left behind: mend it and run the command again."),
     ("E548", "a backend without a setup",
      "Only backends that run in an environment of their own are set up; the others come with spikeport's extras, as "
      "`spikeport backends` lists."),
     ("E549", "deadlines that cannot be read",
      "SPIKEPORT_LAVA_DEADLINES is a list of PHASE=SECONDS, such as run=3600,stall=600; phases are import, build, run, step, "
-     "stall and beat."),
+     "stall and beat. SPIKEPORT_SPYNNAKER_DEADLINE is a number of seconds."),
+    ("E550", "what no PyNN program can say",
+     "sPyNNaker has no place for it: a delay beyond its ring buffers and delay extensions, input that is no spikes, a start "
+     "with neurons held. The message names the layer and what to do; --backend spinnaker still runs it in spikeport."),
+    ("E551", "sPyNNaker failed",
+     "The emitted program ended with an error on the virtual board, or its process was killed. Emit it (spikeport emit "
+     "--backend spinnaker -o DIR) and run it by hand; the last lines that it said are among the facts."),
+    ("E552", "sPyNNaker took too long",
+     "It was ended with all that it had started. Give it more time, in seconds: SPIKEPORT_SPYNNAKER_DEADLINE=3600."),
+    ("E553", "no sPyNNaker for the oracle",
+     "`spikeport backends setup spinnaker` builds its environment, once for each user; everything else of the backend works "
+     "without it."),
+    ("E554", "a backend without an oracle of the mapping",
+     "Only machines whose own tools run here have one: --backend spinnaker, against PACMAN."),
+    ("E555", "the machine's tools connect other layers",
+     "What PACMAN made of the emitted program does not join the layers that the network joins. Please report it, with the "
+     "model."),
     ("E580", "a construct that a library's importer does not read correctly",
      "The file would be another network there. The message has the layer, why, and what to do; --dialect spikeport writes "
      "a file that loses nothing."),

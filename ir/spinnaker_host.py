@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from decimal import Decimal, localcontext
 
 #: One, in s16.15 and in u0.32.
@@ -76,17 +77,22 @@ def tau_m_of(exp_tc: int, step: int) -> int | None:
     --------
     >>> tau = tau_m_of(31170, 32768)
     >>> tau / 32768, membrane(tau, 32768)
-    (19.993..., 31170)
+    (20.0048828125, 31170)
     """
-    if exp_tc == 0:
-        return max(1, (step << 15) // (2 - LEAST))
-    guess = round(-math.log(exp_tc / ONE) * ONE) if 0 < exp_tc < ONE else 0
-    for quotient in sorted(range(max(1, guess - 4), guess + 5), key=lambda q: abs(q - guess)):
-        if exponential(-quotient) >> 17 == exp_tc:
-            tau = (step << 15) // quotient
-            if 0 < tau <= LARGEST and membrane(tau, step) == exp_tc:
-                return tau
-    return None
+    # The quotients of which it is made: the exponential falls with them.
+    first = _first(lambda quotient: exponential(-quotient) >> 17 <= exp_tc)
+    last = _first(lambda quotient: exponential(-quotient) >> 17 < exp_tc) - 1 if exp_tc else 2 * first
+    tau = min((step << 15) // max(first, 1), LARGEST)
+    return tau if first <= last and tau > 0 and membrane(tau, step) == exp_tc else None
+
+
+def _first(holds: Callable[[int], bool]) -> int:
+    """Return the least quotient for which *holds* is true; it is for all beyond."""
+    low, high = 0, 2 - LEAST
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
 
 
 def tau_syn_of(decay: int, init: int, step: int) -> int:

@@ -22,9 +22,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spikeport.backends.mapping_check import MappingCheck
 from spikeport.compiler.driver import lower
 from spikeport.compiler.passes.base import Evaluator
-from spikeport.ir.diagnostics import Diagnostic, ProfileError, SpikeportError, UsageError, VerifyError
+from spikeport.ir.diagnostics import (
+    Diagnostic,
+    ProfileError,
+    RunError,
+    SpikeportError,
+    UnsupportedError,
+    UsageError,
+    VerifyError,
+    fail_on_errors,
+)  # fmt: skip
 from spikeport.ir.profile import Profile
 from spikeport.ir.profiles import missing_profile
 from spikeport.ir.program import Program
@@ -61,11 +71,14 @@ class CheckResult:
         The mapped model, where nothing stands in the way.
     exit_code : int
         What the command line answers with: 0, or that of the first kind of error.
+    mapping : MappingCheck or None
+        The mapping beside that of the machine's own tools, where it was asked for.
     """
 
     diagnostics: tuple[Diagnostic, ...]
     program: Program | None
     exit_code: int
+    mapping: MappingCheck | None = None
 
     @property
     def ok(self) -> bool:
@@ -75,7 +88,8 @@ class CheckResult:
 
 def check(
     model: Any, target: Target | str | None = None, profile: Profile | str | None = None, arith: str | None = None, *,
-    dead: Dead | None = None,
+    dead: Dead | None = None, backend: str | None = None, oracle: bool = False, inputs: Any = None, steps: int | None = None,
+    encode: str | None = None, seed: int = 0,
 ) -> CheckResult:  # fmt: skip
     """Return all that speaks against compiling *model* for *target*, without raising.
 
@@ -88,14 +102,30 @@ def check(
     profile : Profile, str or None
         Time semantics; None takes the model's own.
     arith : str or None
-        Number system to compile for; None takes the model's own, or float64.
+        Number system to compile for; None takes the model's own, or the backend's first, or float64.
     dead : Dead or None
         Chips, cores and links that do not work, beside those of the target's file.
+    backend : str or None
+        Who is to run it: what it cannot run is said too.
+    oracle : bool
+        Whether the mapping is to be held against that of the machine's own tools (backend ``spinnaker``).
+    inputs, steps, encode, seed
+        For the oracle's packets: what the model runs on, as for `run`; without inputs, spikes at 5 % a step.
     """
+    from spikeport.backends.registry import get_backend
+    from spikeport.runtime.oracle import ask_oracle
+
     found: list[Diagnostic] = []
+    mapping = None
     try:
+        runner = None if backend is None else get_backend(backend)
+        if oracle and runner is None:
+            raise UsageError(Diagnostic("E554", "--oracle", "no backend is named whose tools to ask", "--backend spinnaker"))
         model = load(model)
         found += model.diagnostics
+        if runner is not None and model.program is None:
+            arith = arith or runner.arithmetics[0]
+            target = (runner.oracle_target or None) if oracle and target is None else target
         stated, number = settled(model, profile, arith, target)
         target = living(target, dead, model)
         if stated is None and model.graph.profile is None:
@@ -111,9 +141,18 @@ def check(
             _check_limits(program)
         else:
             program = lower(model.graph, target, stated, arithmetic=number or "float64")
-        return CheckResult((*found, *_warnings(program)), program, 0)
+        found += _warnings(program)
+        if runner is not None:
+            said = runner.check(program)
+            fail_on_errors(UnsupportedError, said)
+            found += said
+        if oracle and runner is not None:
+            mapping = ask_oracle(program, runner, inputs, steps=steps, encode=encode, seed=seed)
+            if not mapping.ok:
+                raise RunError(Diagnostic("E555", "--oracle", mapping.lines()[-1], "report it, with the model"))
+        return CheckResult(tuple(found), program, 0, mapping)
     except SpikeportError as error:
-        return CheckResult((*error.diagnostics, *found), None, error.exit_code)
+        return CheckResult((*error.diagnostics, *found), None, error.exit_code, mapping)
 
 
 def compile(

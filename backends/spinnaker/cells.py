@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,8 @@ from spikeport.ir.diagnostics import Diagnostic
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Array, Shape
 from spikeport.ir.program import Program
-from spikeport.ir.spinnaker import ONE, Core
+from spikeport.ir.spinnaker import FULL, ONE, Core
+from spikeport.ir.spinnaker_host import membrane, synapse, tau_m_of, tau_syn_of
 
 #: Largest number of sPyNNaker's s16.15: a threshold that no membrane reaches.
 NEVER = 65535.0
@@ -47,6 +49,8 @@ class Cell:
         Whether it does; what does not has a threshold out of reach.
     per_core : int
         Most neurons on a core.
+    off : Mapping[str, float]
+        Registers that no time constant gives: how far the nearest is off, at most.
     """
 
     path: str
@@ -57,6 +61,7 @@ class Cell:
     shifts: tuple[int, int]
     spikes: bool
     per_core: int
+    off: Mapping[str, float]
 
     @property
     def size(self) -> int:
@@ -105,11 +110,11 @@ def _cell(network: StepNetwork, path: str, per_core: int) -> Cell:
     model, core = network.models[path], network.models[path].core
     if not isinstance(core, Core):
         raise AssertionError(f"{path} is not on SpiNNaker's grid")
-    tau_m, tau_syn = _taus(network, path)
+    tau_m, tau_syn, off = _taus(core)
     found: dict[str, Array] = {
         "tau_m": tau_m, "cm": tau_m / (core.resistance / ONE), "v_rest": core.v_rest / ONE, "v_reset": core.v_reset / ONE,
         "v_thresh": np.full(core.shape, NEVER) if core.threshold is None else core.threshold / ONE,
-        "tau_refrac": core.refractory * (network.profile.dt * 1e3), "i_offset": core.i_offset / ONE,
+        "tau_refrac": core.refractory.astype(np.float64), "i_offset": core.i_offset / ONE,
     }  # fmt: skip
     if tau_syn is not None:
         found |= {"tau_syn_E": tau_syn, "tau_syn_I": tau_syn}
@@ -122,20 +127,40 @@ def _cell(network: StepNetwork, path: str, per_core: int) -> Cell:
         path, "IF_curr_delta" if tau_syn is None else "IF_curr_exp", core.shape,
         {name: np.broadcast_to(value, core.shape).ravel() for name, value in found.items()},
         {name: np.broadcast_to(value, core.shape).ravel() for name, value in initial.items()},
-        core.shifts, core.threshold is not None, per_core,
+        core.shifts, core.threshold is not None, per_core, off,
     )  # fmt: skip
 
 
-def _taus(network: StepNetwork, path: str) -> tuple[Array, Array | None]:
-    """Return the time constants of membrane and synapses in ms, on the grid of s16.15."""
-    arrays = network.graph[path].op.arrays()  # type: ignore[attr-defined]
-    tau_m = arrays["tau_mem"] if "tau_mem" in arrays else arrays["tau"]
-    tau_syn = arrays.get("tau_syn")
-    return _on_grid(tau_m), None if tau_syn is None else _on_grid(tau_syn)
+def _taus(core: Core) -> tuple[Array, Array | None, dict[str, float]]:
+    """Return the time constants of membrane and synapses in ms, and by how much registers differ that none gives exactly."""
+    tau_m = _each(_nearest, core.exp_tc)
+    off = {"exp_TC": float(np.max(np.abs(_each(membrane, tau_m, ONE) - core.exp_tc), initial=0)) / ONE}
+    tau_syn = None
+    if core.decay is not None and core.init is not None:
+        bits = tau_syn = _each(tau_syn_of, core.decay, core.init, ONE)
+        for index, (name, wanted) in enumerate((("decay", core.decay), ("init", core.init))):
+            made = _each(lambda tau, at=index: synapse(tau, ONE)[at], bits)
+            off[name] = float(np.max(np.abs(made - wanted), initial=0)) / FULL
+        tau_syn = bits / ONE
+    return tau_m / ONE, tau_syn, {name: value for name, value in off.items() if value}
 
 
-def _on_grid(seconds: Array) -> Array:
-    return np.asarray(np.rint(np.asarray(seconds, np.float64) * 1e3 * ONE) / ONE)
+def _nearest(exp_tc: int) -> int:
+    """Return the time constant whose exp_TC is the nearest that there is."""
+    for distance in range(ONE):
+        for bits in (exp_tc + distance, exp_tc - distance):
+            tau = tau_m_of(bits, ONE) if 0 <= bits < ONE else None
+            if tau is not None:
+                return tau
+    raise AssertionError("a time constant gives 0")
+
+
+def _each(function: Callable[..., int], *arrays: Array | int) -> Array:
+    """Return *function* of ints at every place of *arrays*, called once for each that differ."""
+    known = functools.cache(function)
+    full = np.broadcast_arrays(*arrays)
+    flat = [known(*(int(v) for v in values)) for values in zip(*(a.ravel() for a in full), strict=True)]
+    return np.array(flat, np.int64).reshape(full[0].shape)
 
 
 def wires_of(network: StepNetwork) -> tuple[Wire, ...]:
@@ -167,12 +192,6 @@ def findings(network: StepNetwork, program: Program | None = None) -> tuple[Diag
 
 
 def _findings(network: StepNetwork, program: Program | None) -> Iterator[Diagnostic]:
-    micro = network.profile.dt * 1e6
-    if abs(micro - round(micro)) > 1e-6 * micro or round(micro) < 1:
-        yield Diagnostic(
-            "E550", "", f"a step takes {micro:g} us; sPyNNaker's are whole microseconds", "choose another dt, or scale all "
-            "time constants and dt alike", {"dt_us": micro},
-        )  # fmt: skip
     for path, model in network.models.items():
         if model.held_init is not None and np.any(model.held_init):
             yield Diagnostic(

@@ -87,8 +87,7 @@ def _program(network: StepNetwork, cells: tuple[Cell, ...], wires: tuple[Wire, .
     shapes = network.shapes.output
     fields = {
         "TITLE": title,
-        "DT": f"{_ms(network):.12g}",
-        "TIME_SCALE": str(_time_scale(network)),
+        "MODEL_MS": f"{network.profile.dt * 1e3:g}",
         "RESET": str(course.is_reset),
         "SILENCE": str(course.silence),
         "INPUTS": "\n".join(f"    {path!r}: {shapes[path]!r}," for path in network.graph.inputs),
@@ -99,15 +98,6 @@ def _program(network: StepNetwork, cells: tuple[Cell, ...], wires: tuple[Wire, .
     for name, value in fields.items():
         done = done.replace(f"@{name}@", value)
     return done
-
-
-def _ms(network: StepNetwork) -> float:
-    return float(round(network.profile.dt * 1e6)) / 1e3
-
-
-def _time_scale(network: StepNetwork) -> int:
-    """Return the machine's time for each of the model: a step of the machine takes a millisecond at least."""
-    return max(1, -(-1000 // round(network.profile.dt * 1e6)))
 
 
 def _build(network: StepNetwork, cells: tuple[Cell, ...], wires: tuple[Wire, ...]) -> Iterable[str]:
@@ -146,12 +136,20 @@ def _readme(
     done = text.README
     for name, value in {
         "TITLE": title.splitlines()[0], "ROWS": "\n".join(rows), "WIRES": "\n".join(lines), "INPUTS": ", ".join(inputs),
-        "OUTPUTS": ", ".join(f"`{_plain(p)}`" for p in network.graph.outputs) or "none", "DT": f"{_ms(network):g}",
-        "REAL": f"{_ms(network) * _time_scale(network):g}", "SUBSTITUTED": "\n".join(_substituted(program, cells)),
+        "OUTPUTS": ", ".join(f"`{_plain(p)}`" for p in network.graph.outputs) or "none",
+        "MODEL_MS": f"{network.profile.dt * 1e3:g}",
+        "SLOWER": _slower(network), "SUBSTITUTED": "\n".join(_substituted(program, cells)),
         "BOUNDARY": text.BOUNDARY_RESET if Course.of(network, 1, 1).is_reset else text.BOUNDARY_CARRY,
     }.items():  # fmt: skip
         done = done.replace(f"@{name}@", value)
     return done
+
+
+def _slower(network: StepNetwork) -> str:
+    ratio = 1 / (network.profile.dt * 1e3)
+    return (
+        "in real time" if abs(ratio - 1) < 1e-9 else f"{ratio:g} times slower" if ratio > 1 else f"{1 / ratio:g} times faster"
+    )
 
 
 def _about(cell: Cell) -> str:
@@ -170,6 +168,10 @@ def _substituted(program: Program, cells: tuple[Cell, ...]) -> Iterable[str]:
     quiet = [f"`{_plain(c.path)}`" for c in cells if not c.spikes]
     if quiet:
         yield f"- {', '.join(quiet)}: an integrator is a neuron whose threshold nothing reaches; its membrane is recorded."
+    for cell in cells:
+        if cell.off:
+            by = ", ".join(f"{name} by {value:.2g}" for name, value in cell.off.items())
+            yield f"- `{_plain(cell.path)}`: no time constant gives its registers exactly; the nearest differ, {by}."
     yield "- All numbers are s16.15, decays of synapses u0.32, weights 16 bits of a scale for each population and sign."
 
 

@@ -7,7 +7,8 @@ PROGRAM = '''"""@TITLE@
 runs the network on INPUT.npz (by default the input.npz beside this file; for every input an array (samples, steps, *shape) of
 0 and 1) with sPyNNaker 7.4, prints the spikes of every layer, and writes them to RASTERS.npz (of layers that do not spike,
 their membranes). As spynnaker.cfg stands there is no machine: the network is placed and routed on a virtual board, and
-nothing spikes. README.md says what a real one needs. Parameters are in network.npz; the unit of time is ms, of weights nA.
+nothing spikes. README.md says what a real one needs. A step is @MODEL_MS@ ms of the model and 1 ms here and on the machine:
+that is the unit of all times; weights are in nA. Parameters that differ by neuron, and weights, are in network.npz.
 
 Untested on a board.
 """
@@ -35,8 +36,7 @@ if not Path("~/.spynnaker.cfg").expanduser().exists():
 import pyNN.spiNNaker as sim
 
 p = np.load("network.npz", allow_pickle=False)
-DT = @DT@  # ms of the model in a step
-TIME_SCALE = @TIME_SCALE@  # ms of the machine for each ms of the model
+TIME_SCALE = 1  # ms of the machine for each step: more where a core does not end its steps in time
 IS_RESET = @RESET@  # every sample starts anew
 SILENCE = @SILENCE@  # steps without input after each sample, where it does not
 INPUTS = {  # name: shape
@@ -52,7 +52,7 @@ def join(source, target, key, delay):
     pre, post, weight = (p[f"{key}/{part}"] for part in ("pre", "post", "weight"))
     for receptor, chosen in (("excitatory", weight > 0), ("inhibitory", weight < 0)):
         if chosen.any():
-            rows = np.column_stack([pre[chosen], post[chosen], weight[chosen], np.full(chosen.sum(), delay * DT)])
+            rows = np.column_stack([pre[chosen], post[chosen], weight[chosen], np.full(chosen.sum(), float(delay))])
             synapses = sim.FromListConnector(rows, column_names=["weight", "delay"])
             sim.Projection(source, target, synapses, sim.StaticSynapse(), receptor_type=receptor, label=key)
 
@@ -66,20 +66,20 @@ def build(times):
 
 def spike_times(x):
     """Return when each neuron of *x* (steps, neurons) spikes, in ms."""
-    times = [(np.flatnonzero(column) * DT).tolist() for column in x.T]
+    times = [np.flatnonzero(column).astype(float).tolist() for column in x.T]
     if not any(times):
-        times[0] = [(len(x) + 1000) * DT]  # sPyNNaker 7.4.1 takes no source without a spike; this one comes after the end
+        times[0] = [len(x) + 1000.0]  # sPyNNaker 7.4.1 takes no source without a spike; this one comes after the end
     return times
 
 
 def run_once(inputs):
     """Run a new network on *inputs*, arrays (steps, *shape); return what each layer did, (steps, neurons)."""
     steps = len(next(iter(inputs.values())))
-    sim.setup(timestep=DT, time_scale_factor=TIME_SCALE)
+    sim.setup(timestep=1.0, time_scale_factor=TIME_SCALE)
     n = build({name: spike_times(x.reshape(steps, -1)) for name, x in inputs.items()})
     for name, (what, _) in LAYERS.items():
         n[name].record(what)
-    sim.run((steps + 1) * DT)  # a step more: the membrane of a step is recorded at the start of the next
+    sim.run(steps + 1)  # a step more: the membrane of a step is recorded at the start of the next
     heard = {}
     for name, (what, _) in LAYERS.items():
         heard[name] = np.zeros((steps, n[name].size), np.uint8 if what == "spikes" else np.float64)
@@ -88,7 +88,7 @@ def run_once(inputs):
         (segment,) = n[name].get_data(what).segments
         if what == "spikes":
             for train in segment.spiketrains:
-                at = np.rint(train.rescale("ms").magnitude / DT).astype(int)
+                at = np.rint(train.rescale("ms").magnitude).astype(int)
                 heard[name][at[at < steps], train.annotations["source_index"]] = 1
         else:
             heard[name][:] = segment.filter(name="v")[0].magnitude[1 : steps + 1]
@@ -153,7 +153,8 @@ A PyNN program for SpiNNaker. `python run.py [INPUT.npz [RASTERS.npz]]` runs it 
 |---|---|---|---|---|
 @WIRES@
 
-Inputs: @INPUTS@. Outputs of the model: @OUTPUTS@. A step is @DT@ ms of the model, and takes @REAL@ ms of the machine.
+Inputs: @INPUTS@. Outputs of the model: @OUTPUTS@. A step is @MODEL_MS@ ms of the model and
+takes the machine 1 ms: it runs @SLOWER@. The taus and delays of the program are in steps, as ms.
 
 ## What was written in place of what
 

@@ -64,7 +64,7 @@ def _rows() -> list[dict[str, Any]]:
 
 @app.command("setup")
 def setup(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A backend that runs in an environment of its own: lava.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A backend with an environment of its own: lava, spinnaker.")],
     path: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to build it; by default in your cache (XDG_CACHE_HOME).")
     ] = None,

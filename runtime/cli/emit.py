@@ -13,7 +13,9 @@ from spikeport.runtime.cli import options, output
 def emit(
     model: options.Model,
     out: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the script and its arrays.")],
-    backend: Annotated[str, typer.Option("--backend", "-b", metavar="B", help="Whose simulator: brian2, lava.")] = "brian2",
+    backend: Annotated[
+        str, typer.Option("--backend", "-b", metavar="B", help="Whose simulator: brian2, lava, spinnaker.")
+    ] = "brian2",
     inputs: Annotated[
         Path | None,
         typer.Option("--input", "-i", metavar="X.npy|X.npz", help="What the script runs on; by default spikes at 5 % a step."),
