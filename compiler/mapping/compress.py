@@ -14,8 +14,10 @@ from spikeport.compiler.mapping.keys import FULL
 from spikeport.ir.ops import Array
 from spikeport.ir.routing import Tables
 
-#: Rules of splitting that are tried.
+#: Rules of splitting that are tried on every table.
 RULES = (1, 2, 0)
+#: Most tries at random beside them, and the work (tries times entries squared) that they may take: small tables only.
+MOST_TRIES, WORK = 32, 40_000
 
 
 def compress(tables: Tables) -> Tables:
@@ -49,7 +51,8 @@ def shortened(key: Array, mask: Array, route: Array, optional: Array) -> Array:
     if not least:
         return np.zeros((0, 3), np.int64)
     best: Array | None = None
-    for rule in RULES:
+    tries = min(MOST_TRIES, WORK // len(key) ** 2)
+    for rule in (*RULES, *range(3, 3 + tries)):
         out = np.empty((len(key), 3), np.int64)
         lines = decide(key, mask, colour.astype(np.int64), len(ways), optional, rule, out)
         if best is None or lines < len(best):

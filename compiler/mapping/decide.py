@@ -93,7 +93,8 @@ def decide(key: Any, mask: Any, colour: Any, colours: Any, optional: Any, rule: 
 
     Items are disjoint and sorted by key; *optional* ones need no line (their default route does), but no line for others
     may take them. *rule* is what to split where no colour has a line of its own: 0 the largest colour, 1 what stands in the
-    way of the colour with the least in its way, 2 the colour with the least in its way.
+    way of the colour with the least in its way, 2 the colour with the least in its way; from 3 on one or the other of a
+    colour drawn at random, the rule being the seed.
     """
     n = len(key)
     left = np.where(optional, 1, 2)
@@ -103,6 +104,7 @@ def decide(key: Any, mask: Any, colour: Any, colours: Any, optional: Any, rule: 
     hull_k, hull_m = np.zeros(colours, np.int64), np.zeros(colours, np.int64)
     blocked = np.full(colours, -1, np.int64)  # foreign items in the hull of what is required; -1 for unknown
     lines = 0
+    dice = np.int64(rule)
     while True:
         chosen = -1
         for c in range(colours):
@@ -120,11 +122,17 @@ def decide(key: Any, mask: Any, colour: Any, colours: Any, optional: Any, rule: 
             if _foreign(key, mask, colour, left, chosen, k, m, 1):
                 k, m = hull_k[chosen], hull_m[chosen]
         else:
-            for c in range(colours):
+            # A linear congruential generator: the same everywhere, and good enough to try something else.
+            dice = (dice * 1103515245 + 12345) & 0x7FFFFFFF
+            first = (dice >> 8) % colours
+            for k in range(colours):
+                c = (first + k) % colours if rule > 2 else k
                 if required[c] == 0:
                     continue
                 if chosen < 0:
                     chosen = c
+                    if rule > 2:
+                        break
                 elif rule == 0:
                     if required[c] > required[chosen]:
                         chosen = c
@@ -132,7 +140,7 @@ def decide(key: Any, mask: Any, colour: Any, colours: Any, optional: Any, rule: 
                     chosen = c
             if chosen < 0:
                 return lines
-            if rule == 1:
+            if rule == 1 or (rule > 2 and (dice >> 4) & 1):
                 seed = -1
                 for i in range(n):
                     if left[i] > 0 and colour[i] != chosen and ((hull_k[chosen] ^ key[i]) & hull_m[chosen] & mask[i]) == 0:
