@@ -28,7 +28,7 @@ class ReferenceBackend(Backend):
 
     name = "reference"
     fidelity = "bit_exact"
-    arithmetics = ("float64", "float32", "loihi", "spinnaker2")
+    arithmetics = ("float64", "float32", "loihi", "spinnaker1", "spinnaker2")
     summary = "slow step-by-step interpreter, the oracle"
 
     def emit(self, program: Program) -> Executable:

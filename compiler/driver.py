@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from spikeport.compiler.passes.base import Evaluator, PassContext
@@ -19,6 +19,7 @@ from spikeport.ir.program import Program
 from spikeport.ir.verify import verify
 
 if TYPE_CHECKING:
+    from spikeport.compiler.integer.lowered import Lowered
     from spikeport.hw_profiles.target import Target
 
 
@@ -77,7 +78,8 @@ def lower(
     data, seed, evaluator
         For passes that calibrate, and for the lowering to integers.
     allow : tuple of str
-        Approximations that are asked for: ``reset-change`` (arithmetic ``loihi``).
+        Approximations that are asked for: ``reset-change`` (arithmetics ``loihi``, ``spinnaker1``), ``slow-leak``
+        (``spinnaker1``).
     labels : array of int, shape (samples,), or None
         Classes of *data*, for accuracies.
 
@@ -117,11 +119,9 @@ def lower(
         "source_digest": graph.digest,
         "warnings": [d.as_dict() for d in found],
     }
-    if number.name == "loihi":
+    if (lower_to_chip := _lowering(number)) is not None:
         # The last step of all: passes work on the model's own numbers.
-        from spikeport.compiler.loihi import lower_to_loihi
-
-        integers = lower_to_loihi(lowered, chosen, data=data, evaluator=evaluator, allow=allow, labels=labels)
+        integers = lower_to_chip(lowered, chosen, data=data, evaluator=evaluator, allow=allow, labels=labels)
         if data is None and integers.rows:
             notes["warnings"].append(
                 Diagnostic(
@@ -140,13 +140,26 @@ def lower(
     return dataclasses.replace(program, passes=records, notes={**program.notes, **notes})
 
 
+def _lowering(number: Arithmetic) -> Callable[..., Lowered] | None:
+    """Return what lowers a graph to the integers of *number*; None for an arithmetic of floats."""
+    if number.name == "loihi":
+        from spikeport.compiler.loihi import lower_to_loihi
+
+        return lower_to_loihi
+    if number.name == "spinnaker1":
+        from spikeport.compiler.spinnaker import lower_to_spinnaker
+
+        return lower_to_spinnaker
+    return None
+
+
 def _known(allow: tuple[str, ...], number: Arithmetic) -> None:
     """Refuse a word of --allow that would change nothing (E625)."""
     words = number.approximations
     wrong = [
         Diagnostic(
             "E625", "--allow", f"arithmetic {number.name} has no approximation {word!r}{did_you_mean(word, words)}",
-            f"it has {', '.join(words)}" if words else "leave it out, or compile for an arithmetic that has it (loihi)",
+            f"it has {', '.join(words)}" if words else "leave it out, or compile for an arithmetic that has it",
         )
         for word in allow
         if word not in words

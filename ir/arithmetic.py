@@ -45,6 +45,10 @@ ARITHMETICS: dict[str, Arithmetic] = {
             "loihi", np.dtype(np.float64), None, "Loihi's integers as Lava fixed_pt computes them, held in doubles",
             ("reset-change",),
         ),
+        Arithmetic(
+            "spinnaker1", np.dtype(np.float64), None, "sPyNNaker's cores: s16.15 state, 16-bit weights, held in doubles",
+            ("reset-change", "slow-leak"),
+        ),
         Arithmetic("spinnaker2", np.dtype(np.float64), 8, "int8 weights, one scale a population; the state in double"),
     )
 }  # fmt: skip
@@ -55,12 +59,11 @@ def arithmetic(name: str | Arithmetic) -> Arithmetic:
     if isinstance(name, Arithmetic):
         return name
     if name not in ARITHMETICS:
-        later = "; spinnaker1 is not built yet" if name == "spinnaker1" else ""
         raise UsageError(
             Diagnostic(
                 "E603",
                 "",
-                f"unknown arithmetic {name!r}{did_you_mean(name, ARITHMETICS)}{later}",
+                f"unknown arithmetic {name!r}{did_you_mean(name, ARITHMETICS)}",
                 f"one of {', '.join(ARITHMETICS)}",
             )
         )

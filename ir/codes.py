@@ -335,33 +335,35 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E522", "a layer that stays beside the chip",
      "A core holds neurons and the synapses into them. Weights that no neuron follows are computed by the host, and are in "
      "no limit and no price. Put an LI (or a spiking neuron) behind them to have them on the chip."),
-    ("E530", "what Loihi's neurons do not compute",
-     "Arithmetic loihi is Lava's fixed_pt: a decaying current and membrane, v > threshold, then v = 0. Other resets, spikes, "
-     "bounds or readouts are refused with the layer. --allow reset-change resets to 0 instead and measures the cost."),
-    ("E531", "a loop that is too short for Loihi",
+    ("E530", "what the chip's neurons do not compute",
+     "Arithmetic loihi is Lava's fixed_pt: a decaying current and membrane, v > threshold, then v = 0. Arithmetic spinnaker1 is "
+     "sPyNNaker's IF_curr_exp and IF_curr_delta, whose membrane must leak. Other resets, spikes, bounds or readouts are refused "
+     "with the layer. --allow reset-change resets to 0 instead, --allow slow-leak (spinnaker1) leaks by 1/32768 a step."),
+    ("E531", "a loop that is too short for the chip",
      "Every hop between populations takes a step, so a loop of k hops has a delay of k at least. Train the network with "
      "that delay, or merge layers of the loop."),
-    ("E532", "no scale that Loihi's registers hold",
-     "In the worst case (every source spiking at every step) sums would leave 24 bits, or the bias its 20, unless weights lose "
+    ("E532", "no scale that the chip's registers hold",
+     "Sums would leave Loihi's 24 bits (or its bias 20), or fill SpiNNaker's ring buffers of 16 bits, unless weights lose "
      "nearly all bits. Lower the fan-in or the time constant of the current."),
-    ("E533", "a decay that rounds to nothing",
-     "Decays have 12 bits: slower than 1/8192 a step they round to none. Use a larger dt or a shorter time constant."),
+    ("E533", "a decay that is lost in rounding",
+     "Loihi's decays have 12 bits: slower than 1/8192 a step they round to none. SpiNNaker's exp_TC has 15. Use a larger dt or "
+     "a shorter time constant."),
     ("E534", "first steps that differ",
      "A population behind others starts some steps late, but its bias acts from the first step: no initial state undoes that "
-     "within 24 bits and below the threshold. Discard the first steps of each sample."),
+     "within the registers and below the threshold. Discard the first steps of each sample."),
     ("E535", "input that is rounded",
-     "Values enter Loihi as integers. The calibration data has no common unit, so they are rounded to 127 levels a side."),
+     "Values enter a chip as integers. The calibration data has no common unit, so they are rounded to 127 levels a side."),
     ("E536", "a reset that was changed on request",
      "--allow reset-change resets to 0 where the model subtracts. The report shows spikes, mismatches and, with labels in the "
      "data, accuracy of both."),
     ("E537", "integers without calibration data",
-     "Scales of arithmetic loihi are best chosen by their error on data like the input to come, which also shows what values "
+     "Scales of a chip's integers are best chosen by their error on data like the input to come, which also shows what values "
      "enter. Without it the input is taken to be spikes. Give --data FILE.npz (run takes its own input)."),
     ("E538", "layers that do not merge into one connection",
-     "Between two populations Loihi has one matrix or one convolution. These layers without neurons between them are neither, "
+     "Between two populations a chip has one matrix or one convolution. These layers without neurons between them are neither, "
      "or too large. Put neurons between them, or flatten the population behind."),
-    ("E539", "a model on Loihi's grid",
-     "All its numbers are Loihi's integers already, so it is taken as it is: no scales are chosen and nothing is rounded."),
+    ("E539", "a model on the chip's grid",
+     "All its numbers are the chip's integers already, so it is taken as it is: no scales are chosen and nothing is rounded."),
     ("E541", "the Lava worker is gone",
      "The process that runs Lava could not start, was killed (by hand, or by the system for want of memory) or ended by "
      "itself; nothing of the run is kept. Run it again, with fewer samples if memory was short; `spikeport doctor` says "
@@ -407,6 +409,12 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E555", "the machine's tools connect other layers",
      "What PACMAN made of the emitted program does not join the layers that the network joins. Please report it, with the "
      "model."),
+    ("E560", "not on SpiNNaker's grid",
+     "Arithmetic spinnaker1 runs sPyNNaker's registers: state of s16.15, weights of 16 bits with a shift for each ring buffer. "
+     "The graph holds other numbers. Compile it with --arith spinnaker1: that chooses scales and shifts."),
+    ("E561", "ring buffers that saturated",
+     "More came in within a step than a slot of 16 bits holds at its shift, and what was beyond is lost. Compile with --data "
+     "that is as active as the input to come: shifts are then chosen for it."),
     ("E580", "a construct that a library's importer does not read correctly",
      "The file would be another network there. The message has the layer, why, and what to do; --dialect spikeport writes "
      "a file that loses nothing."),
@@ -486,7 +494,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "Labels are integers, one for each sample of the calibration data."),
     ("E625", "an approximation that is not there",
      "--allow asks for approximations by name, and a name that would do nothing is refused: arithmetic loihi has "
-     "reset-change, the others have none."),
+     "reset-change, spinnaker1 has reset-change and slow-leak, the others have none."),
     ("E630", "not a model",
      "A model is a .nir, a .spk, or FILE.py:FUNCTION that builds a torch module."),
     ("E631", "a file that cannot be written",

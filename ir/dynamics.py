@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,6 +15,14 @@ from spikeport.ir.profile import Profile
 MAX_COUNT = 2**31
 #: Half the range of Loihi's 24-bit current and membrane.
 HALF_RANGE = 2.0**23
+
+
+class Stepper(Protocol):
+    """A population that computes in registers of its own: see ``ir.spinnaker``."""
+
+    def step(self, state: State, x: Array) -> Array:
+        """Advance *state* by one step with the finished input *x* (batch, *shape); return the spikes (int64)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +71,8 @@ class NeuronModel:
         ``ir.loihi``. All values then are whole numbers.
     held_init : array of int64 or None
         Steps at the start of a sample in which the membrane is held; ``refractory_steps`` is an array then, of 0 maybe.
+    core : Stepper or None
+        What steps the population in place of these equations, which then say the same but for its rounding.
     """
 
     shape: Shape
@@ -89,6 +99,12 @@ class NeuronModel:
     amplitude: Array | None
     truncate: bool = False
     held_init: Array | None = None
+    core: Stepper | None = None
+
+    @property
+    def has_current(self) -> bool:
+        """Whether its current is a register that can be recorded."""
+        return self.truncate or self.core is not None
 
     def cast(self, dtype: Any) -> NeuronModel:
         """Return the model with its floating-point arrays in *dtype*."""
@@ -196,7 +212,10 @@ def discretise(op: Neuron, profile: Profile, shape: Shape, *, recurrent: bool = 
 
 @dataclass(slots=True)
 class State:
-    """What a population keeps: membrane *v*, current *i* and refractory counter *held*, each (batch, *shape)."""
+    """What a population keeps: membrane *v*, current *i* and refractory counter *held*, each (batch, *shape).
+
+    A model with a core has two currents: *i* is complex, the excitatory one its real part, the inhibitory its imaginary.
+    """
 
     v: Array
     i: Array
@@ -206,11 +225,19 @@ class State:
     def initial(cls, model: NeuronModel, batch: int, dtype: Any) -> State:
         """Return the state before the first step."""
         full = (batch, *model.shape)
+        current = model.i_init
+        if model.core is not None:
+            current = np.maximum(current, 0) + 1j * np.maximum(-current, 0)
         return cls(
             np.broadcast_to(model.v_init, full).astype(dtype),
-            np.broadcast_to(model.i_init, full).astype(dtype),
+            np.broadcast_to(current, full).astype(dtype if model.core is None else complex),
             np.broadcast_to(0 if model.held_init is None else model.held_init, full).astype(np.int64),
         )
+
+    @property
+    def current(self) -> Array:
+        """The current as one number."""
+        return self.i.real - self.i.imag if np.iscomplexobj(self.i) else self.i
 
 
 def step(model: NeuronModel, state: State, x: Array) -> Array:
@@ -218,6 +245,8 @@ def step(model: NeuronModel, state: State, x: Array) -> Array:
 
     This is the oracle: every backend and every pass is measured against it. Integrators return zeros.
     """
+    if model.core is not None:
+        return model.core.step(state, x)
     carried = state.v
     rst = _test(model, carried) if _looks_back(model) else None
     if rst is not None and model.reset == "to_v_reset" and model.reset_when == "next_step_keep_input":

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from spikeport.ir import loihi, spinnaker
 from spikeport.ir.arithmetic import Arithmetic, arithmetic, int8_scale, int8_weights
 from spikeport.ir.diagnostics import Diagnostic, UnsupportedError, VerifyError, fail_on_errors
 from spikeport.ir.dynamics import NeuronModel, discretise
 from spikeport.ir.expressible import inexpressible, populations_behind
 from spikeport.ir.graph import Graph
-from spikeport.ir.loihi import integer_inputs, on_grid
+from spikeport.ir.loihi import integer_inputs
 from spikeport.ir.ops import Array, Delay, Neuron, Op
 from spikeport.ir.profile import Profile
 from spikeport.ir.schedule import Schedule, feedback_edges, schedule
 from spikeport.ir.shapes import Shapes, infer_shapes
+
+#: Arithmetics of chips: what puts neurons that compute as the chip's do in place of the profile's.
+GRIDS = {"loihi": loihi.on_grid, "spinnaker1": spinnaker.on_grid}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +47,8 @@ class StepNetwork:
         Neurons and integrators.
     delays : Mapping[str, array of int64]
         Steps of the Delay nodes, of the node's shape.
+    halves : Mapping[str, (Op, Op)]
+        Weighted nodes in arithmetic ``spinnaker1``, their excitatory and inhibitory weights apart.
     """
 
     graph: Graph
@@ -53,6 +59,7 @@ class StepNetwork:
     ops: Mapping[str, Op]
     models: Mapping[str, NeuronModel]
     delays: Mapping[str, Array]
+    halves: Mapping[str, tuple[Op, Op]] = field(default_factory=dict)
 
     @property
     def warmup(self) -> int:
@@ -61,11 +68,16 @@ class StepNetwork:
         return max([*self.schedule.delays.values(), *longest], default=0)
 
     def entering(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """Return *inputs* as they enter the network: scaled and whole in arithmetic ``loihi``, as they are elsewhere.
+        """Return *inputs* as they enter the network: scaled and whole on a chip's grid, as they are elsewhere.
 
         Every runner calls this first. Raises RunError E806 for values that the program was not made for.
         """
-        return integer_inputs(self.graph, inputs) if self.arithmetic.name == "loihi" else inputs
+        return integer_inputs(self.graph, inputs) if self.arithmetic.name in GRIDS else inputs
+
+    def leaving(self, path: str, x: Array) -> Array:
+        """Return what leaves the stateless node *path* when *x* (batch, *shape) enters it."""
+        halves = self.halves.get(path)
+        return self.ops[path].apply(x) if halves is None else spinnaker.two_sums(halves, x)
 
 
 def build_network(graph: Graph, profile: Profile, arith: str | Arithmetic = "float64") -> StepNetwork:
@@ -74,7 +86,8 @@ def build_network(graph: Graph, profile: Profile, arith: str | Arithmetic = "flo
     Raises
     ------
     VerifyError
-        E2xx or E3xx where the graph does not fit the profile; E310 where it is not on Loihi's grid in arithmetic ``loihi``.
+        E2xx or E3xx where the graph does not fit the profile; E310 or E560 where it is not on the grid of
+        arithmetic ``loihi`` or ``spinnaker1``.
     UnsupportedError
         E510 where the arithmetic or ``bias_at=membrane`` cannot express a connection.
     """
@@ -99,7 +112,7 @@ def build_network(graph: Graph, profile: Profile, arith: str | Arithmetic = "flo
     ops = {path: _cast(op, number.dtype) for path, op in ops.items()}
     delays = {n.path: _delay_steps(n.op, profile, shapes.output[n.path]) for n in graph if isinstance(n.op, Delay)}
     network = StepNetwork(graph, profile, number, plan, shapes, ops, models, delays)
-    return on_grid(network) if number.name == "loihi" else network
+    return GRIDS[number.name](network) if number.name in GRIDS else network
 
 
 def _model(

@@ -86,6 +86,11 @@ PROFILES: dict[str, NamedProfile] = {
             latency=(1, 1), bias_at_0=False, bias_at="membrane",
         ),
         _named(
+            "spynnaker", "sPyNNaker's IF_curr_exp and IF_curr_delta: exponential decay, v >= threshold; each hop takes a step",
+            {"value": "to_v_reset", "zero": "to_zero"},
+            scheme="exponential", compare=">=", latency=(1, 1), bias_at_0=False,
+        ),
+        _named(
             "lava_float", "Lava floating_pt: Euler, reset to zero; each Dense, Sparse or Conv sends one step late",
             {"zero": "to_zero"},
             latency=(1, 1), latency_at="synapse", bias_at_0=False, bias_at="membrane",

@@ -118,7 +118,7 @@ class _Run:
             elif path in self.network.delays:
                 self.left[path][self.t] = self._delayed(path)
             else:
-                self.left[path][self.t] = self.network.ops[path].apply(x)
+                self.left[path][self.t] = self.network.leaving(path, x)
             for line in (self.entered[path], self.left[path]):
                 line.pop(self.t - self.depth - 1, None)
 
@@ -173,7 +173,7 @@ class _Keeper:
         self.out = {p: np.zeros((*full, *network.shapes.output[p]), network.arithmetic.dtype) for p in shown}
         watched = [p for p in [*chosen, *graph.spiking] if p in network.models] if recording.state else []
         self.v = {p: np.zeros((*full, *network.shapes.output[p]), network.arithmetic.dtype) for p in watched}
-        self.i = {p: np.zeros_like(a) for p, a in self.v.items() if network.models[p].truncate}
+        self.i = {p: np.zeros_like(a) for p, a in self.v.items() if network.models[p].has_current}
         self.fan = {p: fan_out(op, network.shapes.input[p]) for p, op in network.ops.items() if op.is_weighted}
         self.synops = {p: np.zeros(full, np.int64) for p in self.fan}
         self.events = dict.fromkeys(self.fan, 0)
@@ -187,11 +187,12 @@ class _Keeper:
         for path, array in self.spikes.items():
             array[rows, t] = self._raster(path, run)
         for path, array in self.out.items():
-            array[rows, t] = run.output(path)
+            value = run.output(path)
+            array[rows, t] = value.real - value.imag if np.iscomplexobj(value) else value
         for path, array in self.v.items():
             array[rows, t] = run.states[path].v
         for path, array in self.i.items():
-            array[rows, t] = run.states[path].i
+            array[rows, t] = run.states[path].current
         for path, fan in self.fan.items():
             active = run.entered[path][run.t] != 0
             self.events[path] += int(np.count_nonzero(active))

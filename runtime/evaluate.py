@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class EngineEvaluator:
-    """Runs graphs in the engine and keeps every spike and membrane."""
+    """Runs graphs in the engine, or in the backend that has their arithmetic, and keeps every spike and membrane."""
 
     def run(self, graph: Graph, inputs: Mapping[str, Array], profile: Profile, arithmetic: str = "float64") -> Trace:
         """Return what *graph* does on *inputs*, arrays of shape (samples, steps, *shape)."""
@@ -23,5 +23,6 @@ class EngineEvaluator:
 
         program = lower(graph, None, profile, arithmetic=arithmetic, opt=0)
         paths = tuple(n.path for n in graph if n.op.is_spiking or isinstance(n.op, Neuron))
-        with get_backend("engine").emit(program) as executable:
+        name = "spinnaker" if arithmetic == "spinnaker1" else "engine"
+        with get_backend(name).emit(program) as executable:
             return executable.run(inputs, Recording(paths, True))

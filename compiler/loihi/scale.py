@@ -14,9 +14,10 @@ import numpy as np
 
 from spikeport.compiler.integer.links import Incoming
 from spikeport.compiler.integer.neurons import Dynamics
+from spikeport.compiler.integer.reach import reach, spread
 from spikeport.ir.diagnostics import Diagnostic, UnsupportedError
 from spikeport.ir.loihi import DECAY_ONE, LIMIT, MAX_BIAS, MAX_EXPONENT, MAX_THRESHOLD, SHIFT, mantissa_range
-from spikeport.ir.ops import Array, Linear
+from spikeport.ir.ops import Array
 
 #: Largest weight that a candidate scale makes, as a share of the largest mantissa: below 1 a finer fit of the others, above
 #: 1 the largest weights are cut.
@@ -85,24 +86,6 @@ def _rounded(values: Array, unit: int) -> Array:
     return np.asarray(np.rint(values / unit) * unit)
 
 
-def reach(incoming: Incoming) -> tuple[Array, Array]:
-    """Return the least and the largest sum that the connection can make: by neuron, or by channel of a convolution."""
-    weight = incoming.weight
-    axes = tuple(range(1, weight.ndim))
-    ends = np.stack([weight * incoming.least, weight * incoming.most])
-    low, high = ends.min(axis=0).sum(axis=axes), ends.max(axis=0).sum(axis=axes)
-    return low, high
-
-
-def _spread(values: Array, op: object, shape: tuple[int, ...]) -> Array:
-    """Return values by neuron (a Linear's) or by channel as an array of the population's shape."""
-    if isinstance(op, Linear):
-        return values.reshape(shape)
-    if len(shape) == 1:  # a flattened map: channels lie one after the other
-        return np.repeat(values, shape[0] // values.size)
-    return np.broadcast_to(values.reshape(-1, *(1,) * (len(shape) - 1)), shape)
-
-
 def largest_current(dyn: Dynamics, incoming: Sequence[Incoming], start: Array) -> Array:
     """Return, by neuron, the largest magnitude that the current can reach, in units of the membrane."""
     low, high = np.zeros(dyn.shape), np.zeros(dyn.shape)
@@ -112,7 +95,7 @@ def largest_current(dyn: Dynamics, incoming: Sequence[Incoming], start: Array) -
         a, b = reach(one)
         # Spikes every `period` steps, all at once: a geometric series of what is left of each.
         most = 1 / (1 - keep**one.period)
-        low, high = low + _spread(a, one.merged.op, dyn.shape) * most, high + _spread(b, one.merged.op, dyn.shape) * most
+        low, high = low + spread(a, one.merged.op, dyn.shape) * most, high + spread(b, one.merged.op, dyn.shape) * most
     return np.asarray(np.maximum(np.abs(low), np.abs(high)) + np.abs(start))
 
 

@@ -44,9 +44,7 @@ def test_weights_of_zeros_have_a_scale():
 
 
 def test_names():
-    assert set(ARITHMETICS) == {"float64", "float32", "loihi", "spinnaker2"}
+    assert set(ARITHMETICS) == {"float64", "float32", "loihi", "spinnaker1", "spinnaker2"}
     assert arithmetic(ARITHMETICS["float32"]) is ARITHMETICS["float32"]
     with pytest.raises(UsageError, match=r"E603: unknown arithmetic 'flaot32' \(did you mean 'float32'\?\)"):
         arithmetic("flaot32")
-    with pytest.raises(UsageError, match="spinnaker1 is not built yet"):
-        arithmetic("spinnaker1")

@@ -1,4 +1,4 @@
-"""From what Lava recorded to a trace: values of all nodes, rasters and counts, as the reference has them."""
+"""From what a simulator recorded of its populations to a trace: values of all nodes, rasters and counts, as the reference has them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Array
 from spikeport.ir.trace import Recording, Trace
 
-#: What a population's process can write down in each step: spikes, current, membrane.
+#: What a population can write down in each step: spikes, current, membrane.
 Heard = Mapping[tuple[str, str], Array]
 
 
@@ -29,7 +29,7 @@ def wanted(network: StepNetwork, recording: Recording) -> tuple[tuple[str, str],
     for path, model in network.models.items():
         keys = "s" if model.threshold is not None else "v"
         if path in states:
-            keys += "uv" if model.truncate else "v"
+            keys += "uv" if model.has_current else "v"
         found += [(path, key) for key in dict.fromkeys(keys)]
     return tuple(found)
 

@@ -1,0 +1,166 @@
+"""Lowering to SpiNNaker 1: from a graph in real numbers to the registers of sPyNNaker's cores, with a conversion table.
+
+The lowered graph has sPyNNaker's form: every connection is one matrix or convolution of 16-bit weights from an input or a
+population to a population, a step or more long; every population is an IF_curr_exp or an IF_curr_delta. It runs in
+arithmetic ``spinnaker1`` (``ir.spinnaker``), on the reference and in the backend ``spinnaker`` alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from spikeport.compiler.integer.assemble import assemble
+from spikeport.compiler.integer.calibrate import Calibration, calibrate
+from spikeport.compiler.integer.chip import Chip
+from spikeport.compiler.integer.entry import entries
+from spikeport.compiler.integer.links import Link, links_of
+from spikeport.compiler.integer.lowered import Lowered, as_it_is, changed_resets
+from spikeport.compiler.integer.neurons import Dynamics, dynamics, refused
+from spikeport.compiler.integer.retime import lags
+from spikeport.compiler.passes.base import Evaluator
+from spikeport.compiler.spinnaker.mismatch import mismatch, weight_error
+from spikeport.compiler.spinnaker.registers import decays, lost_decays, too_slow
+from spikeport.compiler.spinnaker.scale import Choice, candidates
+from spikeport.compiler.spinnaker.settle import Settled, beginning, rest_of, settle
+from spikeport.compiler.spinnaker.table import rows_of
+from spikeport.ir.diagnostics import Diagnostic, UnsupportedError, VerifyError, fail_on_errors
+from spikeport.ir.graph import Graph, Node
+from spikeport.ir.network import StepNetwork, build_network
+from spikeport.ir.ops import Array
+from spikeport.ir.profile import Profile
+from spikeport.ir.profiles import parse_profile
+from spikeport.ir.reference import silent_inputs
+from spikeport.ir.spinnaker import NOTE
+
+#: SpiNNaker, as messages speak of it.
+SPINNAKER = Chip(
+    "SpiNNaker", "spinnaker1", "sPyNNaker's neurons are set to v_reset and offer nothing else", "SpiNNaker's has none",
+    "SpiNNaker's membrane has an exp_TC of its own", "it would spike in every step",
+)  # fmt: skip
+
+
+def lower_to_spinnaker(
+    graph: Graph, profile: Profile, *, data: Mapping[str, Array] | None = None, evaluator: Evaluator | None = None,
+    allow: Sequence[str] = (), labels: Array | None = None,
+) -> Lowered:  # fmt: skip
+    """Return *graph* on SpiNNaker's grid.
+
+    Parameters
+    ----------
+    graph, profile : Graph, Profile
+        The verified source model.
+    data : Mapping[str, array, shape (samples, steps, *shape)] or None
+        Calibration input: what the shifts of ring buffers are chosen on. Without it the input is taken to be spikes, 0 or 1,
+        and buffers hold what all sources send at once, or else what sPyNNaker's own rule expects.
+    evaluator : Evaluator or None
+        Who runs the source model on *data*; None is the reference.
+    allow : sequence of str
+        Approximations that are asked for: ``reset-change``, ``slow-leak``.
+    labels : array of int, shape (samples,), or None
+        Classes of the samples, where the outputs' spike counts tell classes: accuracy then is measured too.
+
+    Raises
+    ------
+    UnsupportedError
+        E530 to E532, E538: what SpiNNaker has not, with the layer.
+    """
+    if (same := as_it_is(graph, profile, SPINNAKER)) is not None:
+        return same
+    network = build_network(graph, profile, "float64")
+    slow = list(too_slow(network, frozenset(allow)))
+    fail_on_errors(UnsupportedError, [*refused(network, frozenset(allow), SPINNAKER), *slow])
+    shapes = {path: dynamics(model) for path, model in network.models.items()}
+    found: list[Diagnostic] = [*slow, *changed_resets(network, data)]
+    entering, said = entries(graph, data)
+    found += said
+    rounded = {path: decays(dyn) for path, dyn in shapes.items()}
+    shaped = {path: rounded[path].shaped(dyn) for path, dyn in shapes.items()}
+    links = links_of(network, shaped, entering, SPINNAKER)
+    lag = lags([(one.incoming.source, one.target, one.delay) for one in links], graph.inputs, SPINNAKER.name)
+    # A bias that starts late is there after the longest way at the latest.
+    silent = silent_inputs(network, max((one.delay for one in links), default=0) + 1)
+    calibration = None if data is None else calibrate(network, data, entering, evaluator)
+    done: dict[str, Settled] = {}
+    chosen: dict[str, Choice] = {}
+    for path, dyn in shapes.items():
+        quiet = silent[path]
+        if dyn.late:  # its input is one step late, its bias with it
+            quiet = np.concatenate([np.zeros((1, *dyn.shape)), quiet])
+        into = [one for one in links if one.target == path]
+        late = lag.get(path, 0)
+        chosen[path], done[path], said = _settled(path, dyn, shaped[path], into, quiet, late, calibration, profile.dt)
+        found += [*said, *lost_decays(path, dyn, rounded[path])]
+    weights = {path: [choice.real(number) for number in range(len(choice.weights))] for path, choice in chosen.items()}
+    shifts = {path: choice.shifts for path, choice in chosen.items()}
+    lowered, names = form(network, entering, links, done, weights, shifts, lag)
+    low_profile = lowered.profile
+    if low_profile is None:
+        raise AssertionError("a lowered graph states its profile")
+    try:
+        build_network(lowered, low_profile, "spinnaker1")
+    except VerifyError as error:  # what we made must be on the grid
+        raise AssertionError(f"the lowered graph is off the grid: {error}") from error
+    rows = tuple(r for path in done for r in rows_of(path, shapes[path], done[path], chosen[path], links, names))
+    measured: dict[str, Any] = {}
+    if calibration is not None and data is not None:
+        measured = calibration.measure(lowered, low_profile, "spinnaker1", lag, network, data, evaluator, labels)
+    further = {"ring_buffers": {path: _said(choice) for path, choice in chosen.items()}}
+    return Lowered(lowered, low_profile, rows, lag, measured, tuple(found), further)
+
+
+def form(
+    network: StepNetwork, entering: Mapping[str, Any], links: Sequence[Link], done: Mapping[str, Settled],
+    weights: Mapping[str, Sequence[Array]], shifts: Mapping[str, tuple[int, int]], lag: Mapping[str, int],
+) -> tuple[Graph, dict[int, str]]:  # fmt: skip
+    """Return the lowered graph, which states its profile, and the node of each link by its place among *links*."""
+    source = network.profile
+    profile = dataclasses.replace(parse_profile("spynnaker"), dt=source.dt, boundary=source.boundary)
+    neurons = {
+        path: Node(
+            path, settled.neuron(profile.dt),
+            {**network.graph[path].notes, NOTE: {"shifts": list(shifts[path]), "scale": settled.scale}},
+        )
+        for path, settled in done.items()
+    }  # fmt: skip
+    return assemble(network, profile, entering, links, neurons, weights, lag)
+
+
+def _settled(
+    path: str, dyn: Dynamics, shaped: Dynamics, into: Sequence[Link], silent: Array, lag: int,
+    calibration: Calibration | None, dt: float,
+) -> tuple[Choice, Settled, list[Diagnostic]]:  # fmt: skip
+    """Return the registers of a population, those of the best scale."""
+    bias = silent[-1]
+    if dyn.alpha is not None and np.any((dyn.alpha >= 1) & (bias != 0)):
+        raise UnsupportedError(
+            Diagnostic(
+                "E530", path, "its bias enters a current that does not decay, so it grows without end", "give it a tau_syn",
+            )
+        )  # fmt: skip
+    done = decays(dyn)
+    rest = rest_of(dyn, done, silent)
+    current, membrane = beginning(dyn, done, silent, lag)
+    start = float(max(np.abs(membrane).max(initial=0.0), np.abs(current).max(initial=0.0)))
+    best: tuple[tuple[float, float], Choice] | None = None
+    for choice in candidates(path, shaped, done, into, rest, min(start, 1e6), calibration, dt):
+        wrong = 0.0
+        if calibration is not None:
+            trial, _ = settle(path, dyn, done, silent, 0, choice.scale)
+            wrong = mismatch(calibration, path, into, trial, choice)
+        error = (wrong, weight_error(choice, into))
+        if best is None or error < best[0]:
+            best = (error, choice)
+    if best is None:
+        raise AssertionError("candidates gives one or raises")
+    settled, found = settle(path, dyn, done, silent, lag, best[1].scale)
+    return best[1], settled, found
+
+
+def _said(choice: Choice) -> dict[str, Any]:
+    """Return what the report says of a population's ring buffers, as plain data."""
+    return {"shifts": list(choice.shifts), "rule": choice.rule, "millivolts": choice.scale,
+            "largest_sums": [b * choice.scale for b in choice.bound]}  # fmt: skip

@@ -1,0 +1,118 @@
+"""The lowering but for its rounding: with words of any width the lowered network is the source model, late by its lags."""
+
+import numpy as np
+import pytest
+from graphs import FEATURES, networks
+from hypothesis import HealthCheck, assume, given, settings
+
+from spikeport.compiler.driver import lower
+from spikeport.compiler.integer.entry import Entry
+from spikeport.compiler.integer.links import links_of
+from spikeport.compiler.integer.neurons import dynamics, refused
+from spikeport.compiler.integer.retime import lags
+from spikeport.compiler.spinnaker import lower_to_spinnaker
+from spikeport.compiler.spinnaker.lower import SPINNAKER, form
+from spikeport.compiler.spinnaker.registers import decays, too_slow
+from spikeport.compiler.spinnaker.settle import settle
+from spikeport.ir import reference
+from spikeport.ir.diagnostics import UnsupportedError
+from spikeport.ir.network import build_network
+from spikeport.ir.nir_io import from_nir, to_nir
+from spikeport.ir.reference import run_reference, silent_inputs
+from spikeport.ir.trace import Recording
+from spikeport.ir.verify import verify
+from spikeport.runtime.artifact import load_artifact, save_artifact
+
+#: Those whose resets sPyNNaker has.
+PROFILES = ("norse", "snntorch", "spikingjelly", "lava_float", "spinnaker2", "spynnaker")
+#: Most of what is drawn has a reset, a membrane or a chain that sPyNNaker has not.
+FILTERED = [HealthCheck.filter_too_much, HealthCheck.too_slow]
+#: Millivolts of a unit of the membrane.
+SCALE = 64.0
+
+
+def unrounded(network, inputs):
+    """Return (graph, profile, lags) of *network*, only its weights rounded, to single precision; None where E534 would be."""
+    entering = {path: Entry(1.0, -(2**40), 2**40) for path in inputs}
+    shapes = {path: dynamics(model) for path, model in network.models.items()}
+    exact = {path: decays(dyn, rounded=False) for path, dyn in shapes.items()}
+    links = links_of(network, {path: exact[path].shaped(dyn) for path, dyn in shapes.items()}, entering, SPINNAKER)
+    lag = lags([(one.incoming.source, one.target, one.delay) for one in links], network.graph.inputs, "SpiNNaker")
+    silent = silent_inputs(network, max((one.delay for one in links), default=0) + 1)
+    done, weights = {}, {}
+    for path, dyn in shapes.items():
+        quiet = np.concatenate([np.zeros((1, *dyn.shape)), silent[path]]) if dyn.late else silent[path]
+        done[path], said = settle(path, dyn, exact[path], quiet, lag.get(path, 0), SCALE, rounded=False)
+        if said or not np.all(np.abs([done[path].v_init, done[path].i_init]) < 1e4):
+            return None
+        weights[path] = [one.incoming.weight * SCALE for one in links if one.target == path]
+    graph, _ = form(network, entering, links, done, weights, dict.fromkeys(done, (0, 0)), lag)
+    return graph, graph.profile, lag
+
+
+def assert_late(case):
+    graph, profile, inputs = case
+    network = build_network(graph, profile, "float64")
+    assume(not list(refused(network, frozenset(), SPINNAKER)))
+    assume(not list(too_slow(network, frozenset())))
+    try:
+        found = unrounded(network, inputs)
+    except UnsupportedError:
+        found = None
+    assume(found is not None)
+    low, low_profile, lag = found
+    most = max(lag.values(), default=0)
+    assume(profile.boundary == "reset" or not most)
+    longer = {p: np.concatenate([x, np.zeros((x.shape[0], most, *x.shape[2:]))], axis=1) for p, x in inputs.items()}
+    wanted = run_reference(network, inputs, Recording(None, True))
+    ours = run_reference(build_network(low, low_profile, "float64"), longer, Recording(None))
+    first = []
+    for path, model in network.models.items():
+        if model.threshold is not None:
+            theirs = wanted.spikes[path][:, model.output_delay :]
+            differs = ours.spikes[path][:, lag.get(path, 0) :][:, : theirs.shape[1]] != theirs
+            if differs.any():
+                first.append((int(np.argmax(differs.any(axis=tuple(i for i in range(differs.ndim) if i != 1)))), path, differs))
+    if first:
+        # The first difference must be a tie: weights are in single precision, and sums are taken in another order.
+        step, path, differs = min(first, key=lambda f: f[:2])
+        threshold = network.models[path].threshold
+        distance = np.abs(reference.tested_membrane(network, inputs, path, step) - threshold)
+        assert distance[differs[:, step]].max() < 1e-5 * max(np.abs(threshold).max(), np.abs(wanted.v[path]).max()), (
+            path,
+            step,
+        )
+
+
+@settings(max_examples=100, suppress_health_check=FILTERED)
+@given(networks(features=FEATURES - {"threshold", "integrator"}, profiles=PROFILES))
+def test_spikes_are_those_of_the_source_model_late_by_the_lags(case):
+    assert_late(case)
+
+
+@pytest.mark.slow
+@settings(max_examples=800, suppress_health_check=FILTERED)
+@given(networks(features=FEATURES - {"threshold", "integrator"}, profiles=PROFILES))
+def test_spikes_of_many_networks(case):
+    assert_late(case)
+
+
+@settings(max_examples=60, suppress_health_check=FILTERED)
+@given(case=networks(features=FEATURES - {"threshold"}, profiles=PROFILES))
+def test_what_is_lowered_verifies_and_survives_files(tmp_path_factory, case):
+    graph, profile, inputs = case
+    try:
+        lowered = lower_to_spinnaker(graph, profile, data=inputs)
+    except UnsupportedError:
+        return
+    low = lowered.graph
+    assert not [d for d in verify(low, lowered.profile) if d.severity == "error"]
+    assert from_nir(to_nir(low)).digest == low.digest
+    again = lower_to_spinnaker(low, lowered.profile)
+    assert again.graph.digest == low.digest
+    assert [d.code for d in again.diagnostics] == ["E539"]
+    program = lower(graph, None, profile, arithmetic="spinnaker1", data=inputs)
+    assert program.graph.digest == low.digest
+    file = tmp_path_factory.mktemp("artifact") / "p.spk"
+    save_artifact(program, file)
+    assert load_artifact(file).graph.digest == low.digest
