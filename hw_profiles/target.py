@@ -169,10 +169,11 @@ class Target:
     def _too_many_chips(self, program: Program, chips: int | None) -> tuple[Diagnostic, ...]:
         if chips is None or program.chips <= chips:
             return ()
+        cores = len(program.cores) if program.routing is None else len(program.routing.cores)
         return (
             Diagnostic(
                 "E402", "",
-                f"the network takes {program.chips} chips of {self.name} ({len(program.cores)} cores); {chips} allowed",
+                f"the network takes {program.chips} chips of {self.name} ({cores} cores); {chips} allowed",
                 f"--chips {program.chips}, or leave --chips out", {"need": program.chips, "limit": chips, "resource": "chips"},
             ),
         )  # fmt: skip

@@ -65,8 +65,10 @@ def map_sequential(
     try:
         program = mapped(target)
     except CapacityError as error:
-        hints = [for_neuron(populations(target)[d.path], target, d, chips_on) for d in error.diagnostics]
-        told = [dataclasses.replace(d, hint=h) for d, h in zip(error.diagnostics, hints, strict=True)]
+        told = [
+            dataclasses.replace(d, hint=for_neuron(populations(target)[d.path], target, d, chips_on)) if d.code == "E401" else d
+            for d in error.diagnostics
+        ]
         raise CapacityError(told) from None
     notes = _notes(program, populations(target), target)
     program = dataclasses.replace(program, usage=_usage(program, into, target), notes={**program.notes, **notes})
