@@ -118,7 +118,7 @@ class Kit:
     def interpreter_at(self, path: str) -> Interpreter | None:
         """Return the interpreter *path* if it runs, is of one of the versions, and can make environments."""
         version = version_at(path)
-        return Interpreter(path, version) if version in self.pins else None
+        return Interpreter(path, version) if version is not None and version in self.pins else None
 
     def find_interpreter(self) -> Interpreter | None:
         """Return the first candidate that works, or None."""
