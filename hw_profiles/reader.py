@@ -27,7 +27,8 @@ from spikeport.ir.routing import MAX_PROCESSORS
 from spikeport.ir.units import KINDS, Quantity, parse_quantity
 
 MAX_BYTES = 1 << 20
-TOP = ("schema", "name", "title", "technology", "notes", "sources", "fabric", "core", "chip", "delay", "delay_blocks",
+TOP = ("schema", "name", "title", "technology", "notes", "sources", "fabric", "core", "chip", "delay", "delay_places",
+       "delay_blocks",
        "refractory", "weights", "state", "costs", "power", "apart", "step", "io", "support")  # fmt: skip
 
 

@@ -51,6 +51,9 @@ class Target:
         Limits by resource; one that nobody published is unknown, and not enforced.
     max_delay : Quantity
         Longest delay of a connection, in steps.
+    delay_places : Quantity or None
+        Places of a core's ring buffer of one synapse type, a power of two: a core of n neurons, rounded up to a power of two,
+        delays natively by *delay_places* / n steps, which is ``max_delay`` for a full core. None where it is always that.
     delay_blocks : Quantity or None
         Further blocks, each as long as that, by which cores of their own (delay slices) can delay; None for none.
     max_refractory : Quantity or None
@@ -88,6 +91,7 @@ class Target:
     core: Mapping[str, Quantity]
     chip: Mapping[str, Quantity]
     max_delay: Quantity
+    delay_places: Quantity | None
     delay_blocks: Quantity | None
     max_refractory: Quantity | None
     weight_bits: Quantity
@@ -108,11 +112,16 @@ class Target:
         found = self.core.get(resource) or self.chip.get(resource)
         return None if found is None or found.value is None else int(found.value)
 
-    def longest_delay(self) -> int | None:
-        """Return the longest delay of a connection in steps, delay slices used; None where nobody knows."""
-        if self.max_delay.value is None:
-            return None
-        return int(self.max_delay.value) * (1 + int(self.delay_blocks.value or 0 if self.delay_blocks else 0))
+    def native_delay(self, neurons: int) -> int | None:
+        """Return the longest delay, in steps, into a core of *neurons* neurons without delay slices; None for unknown."""
+        if self.max_delay.value is None or self.delay_places is None:
+            return None if self.max_delay.value is None else int(self.max_delay.value)
+        return max(1, int(self.delay_places.value or 1) >> (neurons - 1).bit_length())
+
+    def longest_delay(self, neurons: int) -> int | None:
+        """Return the longest delay, in steps, into a core of *neurons* neurons, delay slices used; None for unknown."""
+        native = self.native_delay(neurons)
+        return None if native is None else native * (1 + int(self.delay_blocks.value or 0 if self.delay_blocks else 0))
 
     def without(self, dead: Dead) -> Target:
         """Return the target with *dead* taken out beside what is dead already.
@@ -179,7 +188,10 @@ class Target:
         )  # fmt: skip
 
     def _delays(self, program: Program) -> tuple[Diagnostic, ...]:
-        limit = self.longest_delay()
+        sizes: dict[str, int] = {}
+        for s in program.slices:
+            sizes[s.path] = max(s.size, sizes.get(s.path, 1))
+        limits = [self.longest_delay(sizes.get(p.target, 1)) for p in program.projections]
         own = int(program.arithmetic == "loihi")  # every spike takes a step there, and the chip's delay comes on top
         beside = " beside the one that every spike takes" if own else ""
         return tuple(
@@ -189,7 +201,7 @@ class Target:
                 f"shorten the delay to {limit:g} steps, or put relay neurons in between",
                 {"resource": "delay", "need": p.delay - own, "limit": limit, "source": p.source},
             )
-            for p in program.projections
+            for p, limit in zip(program.projections, limits, strict=True)
             if limit is not None and p.delay - own > limit
         )  # fmt: skip
 
@@ -278,6 +290,7 @@ def read_target(text: bytes, origin: str) -> Target:
         name=r.text(r.data, "name"), title=r.text(r.data, "title"), technology=r.text(r.data, "technology"),
         digest=hashlib.sha256(text).hexdigest(), notes=tuple(notes), fabric=read_fabric(r), core=MappingProxyType(core),
         chip=MappingProxyType(chip), max_delay=r.quantity(r.data.get("delay"), "delay", "1", whole=True),
+        delay_places=r.count(r.data, "delay_places", "") if "delay_places" in r.data else None,
         delay_blocks=r.count(r.data, "delay_blocks", "") if "delay_blocks" in r.data else None,
         max_refractory=r.quantity(r.data["refractory"], "refractory", "1", whole=True) if "refractory" in r.data else None,
         weight_bits=bits, weight_widths=widths, memory=memory, encodings=encodings,

@@ -98,7 +98,7 @@ class Sender:
     """What sends packets: a slice of a population, a piece of an input, or the delay slice of one of these.
 
     Neuron n of its box (in C order) sends ``key | n``. A delay slice listens to a slice and sends what it heard again
-    later: after ``16 * b`` steps, for every b in ``delay_blocks``, as ``key | (b - 1) << width | n``, where ``width`` are
+    later: after ``delay_steps * b`` steps, for every b in ``delay_blocks``, as ``key | (b - 1) << width | n``, where ``width`` are
     the bits of n.
 
     Parameters
@@ -116,7 +116,9 @@ class Sender:
     slice : int
         Index of the slice in the program; -1 for an input.
     delay_blocks : tuple of int
-        Blocks of 16 steps by which a delay slice delays; none for what sends at once.
+        Blocks of ``delay_steps`` by which a delay slice delays; none for what sends at once.
+    delay_steps : int
+        Steps of a block; 0 for what sends at once.
     """
 
     path: str
@@ -128,6 +130,7 @@ class Sender:
     mask: int
     slice: int = -1
     delay_blocks: tuple[int, ...] = ()
+    delay_steps: int = 0
 
     @property
     def size(self) -> int:

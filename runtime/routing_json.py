@@ -39,7 +39,8 @@ def routing_to_json(routing: Routing | None, number: Callable[[Array], int]) -> 
             **stored(machine, _MACHINE),
         },
         "senders": [
-            [s.path, [list(b) for b in s.box], s.core, s.key, s.mask, s.slice, list(s.delay_blocks)] for s in routing.senders
+            [s.path, [list(b) for b in s.box], s.core, s.key, s.mask, s.slice, list(s.delay_blocks), s.delay_steps]
+            for s in routing.senders
         ],
         "trees": stored(routing.trees, _TREES),
         "tables": stored(routing.tables, _TABLES),
@@ -152,9 +153,9 @@ def _senders(data: Any, machine: Machine, graph: Graph, slices: tuple[Slice, ...
         raise _wrong("routing.senders: expected a list")
     out: list[Sender] = []
     for entry in data:
-        if type(entry) is not list or len(entry) != 7 or type(entry[0]) is not str or entry[0] not in graph:
+        if type(entry) is not list or len(entry) != 8 or type(entry[0]) is not str or entry[0] not in graph:
             raise _wrong(f"routing.senders: no sender {entry!r:.80}")
-        path, box, core, key, mask, index, blocks = entry
+        path, box, core, key, mask, index, blocks, steps = entry
         where = f"routing.senders: {path}"
         shape = shapes[path]
         if type(box) is not list or len(box) != len(shape) or type(blocks) is not list or len(blocks) > 64:
@@ -166,11 +167,12 @@ def _senders(data: Any, machine: Machine, graph: Graph, slices: tuple[Slice, ...
             low = _whole(pair[0], 0, extent - 1, where)
             ranges.append((low, _whole(pair[1], low + 1, extent, where)))
         blocks = [_whole(b, 1, 64, where) for b in blocks]
+        steps = _whole(steps, 1 if blocks else 0, (1 << 20) if blocks else 0, where)
         core = _whole(core, 0, machine.chips * machine.stride - 1, where)
         key, mask = _whole(key, 0, _KEY, where), _whole(mask, 0, _KEY, where)
         index = _whole(index, -1, len(slices) - 1, where)
         chip, processor = machine.place(core)
-        s = Sender(path, tuple(ranges), chip, processor, core, key, mask, index, tuple(blocks))
+        s = Sender(path, tuple(ranges), chip, processor, core, key, mask, index, tuple(blocks), steps)
         span = (_KEY & ~mask) + 1
         room = 1 << (s.width + (max(blocks, default=1) - 1).bit_length())
         if key & ~mask or span & (span - 1) or room > span or blocks != sorted(set(blocks)):

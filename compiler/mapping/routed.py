@@ -132,7 +132,7 @@ def _routed(draft: Program, wired: Wiring, machine: Machine, cores: Array) -> Pr
     trees = route(machine, group, chip, wires)
     keys = allocate(group, width)
     senders = tuple(
-        Sender(v.path, v.box, *machine.place(core), core, key, mask, v.slice, v.blocks)
+        Sender(v.path, v.box, *machine.place(core), core, key, mask, v.slice, v.blocks, v.steps)
         for v, core, key, mask in zip(vertices, cores.tolist(), keys.key.tolist(), keys.mask.tolist(), strict=True)
     )
     tables = entries(machine, group, keys, trees)
@@ -151,8 +151,8 @@ def _routed(draft: Program, wired: Wiring, machine: Machine, cores: Array) -> Pr
 
 def _groups(vertices: Sequence[Vertex]) -> Array:
     """Return a number for each population's senders, and another for its delay slices, in the order of appearance."""
-    numbers: dict[tuple[str, bool], int] = {}
-    return np.array([numbers.setdefault((v.path, bool(v.blocks)), len(numbers)) for v in vertices], np.int64)
+    numbers: dict[tuple[str, int], int] = {}
+    return np.array([numbers.setdefault((v.path, v.steps), len(numbers)) for v in vertices], np.int64)
 
 
 def _bits(vertex: Vertex) -> int:

@@ -33,6 +33,8 @@ class Vertex:
         Index of the slice in the program; -1 for a piece of an input.
     blocks : tuple of int
         Blocks by which a delay slice delays; none for others.
+    steps : int
+        Steps of a block; 0 for others.
     sdram : int
         Bytes of the chip's shared memory.
     """
@@ -41,6 +43,7 @@ class Vertex:
     box: Box
     slice: int
     blocks: tuple[int, ...]
+    steps: int
     sdram: int
 
 
@@ -54,7 +57,10 @@ class Wiring:
 
 
 def wiring(graph: Graph, profile: Profile, target: Target, found: Traffic) -> Wiring:
-    """Return the vertices that *found* asks for: inputs first, then slices, each with its delay slice behind it.
+    """Return the vertices that *found* asks for: inputs first, then slices, each with its delay slices behind it.
+
+    A sender has a delay slice for every length of blocks, which is the longest delay that the cores of the targets do
+    themselves: most have one, or none.
 
     Parameters
     ----------
@@ -65,35 +71,39 @@ def wiring(graph: Graph, profile: Profile, target: Target, found: Traffic) -> Wi
     found : Traffic
         Links between slices.
     """
-    native = int(target.max_delay.value or 1)
-    of_chain = [_blocks(chain, graph, profile, native) for chain in found.chains]
-    waits: dict[int, set[int]] = {}
-    for chain, blocks in enumerate(of_chain):
-        later = blocks - {0}
-        if later:
-            for row in np.unique(found.source[found.chain == chain]).tolist():
-                waits.setdefault(row, set()).update(later)
+    sizes: dict[str, int] = {}
+    for s in found.senders:
+        sizes[s.path] = max(s.size, sizes.get(s.path, 1))
+    native = [target.native_delay(sizes[chain.target]) or 1 for chain in found.chains]
+    blocks = [_blocks(chain, graph, profile, n) for chain, n in zip(found.chains, native, strict=True)]
+    waits: dict[int, dict[int, set[int]]] = {}
+    for number, (waited, steps) in enumerate(zip(blocks, native, strict=True)):
+        if waited - {0}:
+            for row in np.unique(found.source[found.chain == number]).tolist():
+                waits.setdefault(row, {}).setdefault(steps, set()).update(waited - {0})
     slices = len(found.senders) - sum(1 for s in found.senders if s.core == OUTSIDE)  # inputs stand behind the slices
-    order = [*range(slices, len(found.senders)), *range(slices)]
     vertices: list[Vertex] = []
-    place, delayed = np.zeros(len(found.senders), np.int64), np.full(len(found.senders), -1)
-    for row in order:
+    place = np.zeros(len(found.senders), np.int64)
+    delayed: dict[tuple[int, int], int] = {}
+    for row in (*range(slices, len(found.senders)), *range(slices)):
         s = found.senders[row]
         index = row if row < slices else -1
         place[row] = len(vertices)
-        vertices.append(Vertex(s.path, s.box, index, (), s.usage.get("sdram", 0)))
-        if row in waits:
-            delayed[row] = len(vertices)
-            vertices.append(Vertex(s.path, s.box, index, tuple(sorted(waits[row])), 0))
-    direct = np.array([0 in blocks for blocks in of_chain], bool)[found.chain]
-    late = np.array([bool(blocks - {0}) for blocks in of_chain], bool)[found.chain]
+        vertices.append(Vertex(s.path, s.box, index, (), 0, s.usage.get("sdram", 0)))
+        for steps, waited in sorted(waits.get(row, {}).items()):
+            delayed[row, steps] = len(vertices)
+            vertices.append(Vertex(s.path, s.box, index, tuple(sorted(waited)), steps, 0))
+    direct = np.array([0 in b for b in blocks], bool)[found.chain]
+    late = np.flatnonzero(np.array([bool(b - {0}) for b in blocks], bool)[found.chain])
+    keys = zip(found.source[late].tolist(), found.chain[late].tolist(), strict=True)
+    behind = np.array([delayed[row, native[number]] for row, number in keys], np.int64)
     end = place[found.target]
-    behind = np.flatnonzero(delayed >= 0)
+    slow = np.array(list(delayed.values()), np.int64)
+    before = np.array([place[row] for row, _ in delayed], np.int64)
     return Wiring(
-        tuple(vertices),
-        np.concatenate([place[found.source[direct]], delayed[found.source[late]], place[behind]]),
-        np.concatenate([end[direct], end[late], delayed[behind]]),
-    )
+        tuple(vertices), np.concatenate([place[found.source[direct]], behind, before]),
+        np.concatenate([end[direct], end[late], slow]),
+    )  # fmt: skip
 
 
 def _blocks(chain: Chain, graph: Graph, profile: Profile, native: int) -> set[int]:

@@ -54,6 +54,10 @@ def _numbers(target: Target) -> Iterator[tuple[str, str, str, str]]:
         for name, number in table.items():
             yield _row(f"{group}: {name}", number)
     yield _row("longest delay, steps", target.max_delay)
+    if target.delay_places is not None:
+        yield _row("places of a ring buffer", target.delay_places)
+    if target.delay_blocks is not None:
+        yield _row("blocks of a delay slice", target.delay_blocks)
     if target.max_refractory is not None:
         yield _row("most refractory steps", target.max_refractory)
     yield _row("weight bits", target.weight_bits)

@@ -68,7 +68,8 @@ def random_network(seed: int, size: int) -> Graph:
             mask = rng.random((-(-n // 16), -(-before[source] // 16))) < 0.6
             weight = np.kron(mask, np.ones((16, 16)))[:n, : before[source]] * rng.normal(size=(n, before[source]))
             nodes.append(Node(weights, Linear(weight)))
-            delay = int(rng.integers(1, 289)) if rng.random() < 0.3 else None
+            # Cores of few neurons delay long by themselves: some delays go beyond.
+            delay = int(rng.integers(1, 2305)) if rng.random() < 0.3 else None
             edges += [(source, weights, 0, None), (weights, name, rank, delay)]
         made[name] = n
     nodes.append(Node("out", Output((made[f"lif{layers - 1}"],))))
@@ -104,7 +105,7 @@ def slow_walk(machine: Machine, tables: Tables, chip: int, key: int) -> list[tup
     return reached
 
 
-def wanted(program: Program, native: int = 32) -> list[set[int]]:
+def wanted(program: Program) -> list[set[int]]:
     """The cores that each sender of *program* has to reach, from the synapses alone."""
     routing, graph = program.routing, program.graph
     assert routing is not None
@@ -112,17 +113,19 @@ def wanted(program: Program, native: int = 32) -> list[set[int]]:
     into = chains_of(graph, shapes, projections(graph, program.profile))
     out: list[set[int]] = [set() for _ in routing.senders]
     direct = {(s.path, s.box): i for i, s in enumerate(routing.senders) if not s.delay_blocks}
-    late = {(s.path, s.box): i for i, s in enumerate(routing.senders) if s.delay_blocks}
+    late = {(s.path, s.box, s.delay_steps): i for i, s in enumerate(routing.senders) if s.delay_blocks}
+    largest = {s.path: max(p.size for p in program.slices_of(s.path)) for s in program.slices}
     for piece in program.slices:
         for c in into[piece.path]:
             window = c.window(piece.box)
             full = np.zeros(shapes.output[c.source], np.int64)
             full[window.where] = window.counts
+            native = 8192 // 2 ** int(np.ceil(np.log2(largest[piece.path])))
             block = max(0, c.delay - 1) // native
             for (path, box), i in direct.items():
                 if path == c.source and full[tuple(slice(a, b) for a, b in box)].any():
                     if block:
-                        delayer = late[path, box]
+                        delayer = late[path, box, native]
                         assert block in routing.senders[delayer].delay_blocks
                         out[i].add(routing.senders[delayer].core)
                         out[delayer].add(piece.core)

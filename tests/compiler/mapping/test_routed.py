@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,7 @@ def test_a_network_larger_than_a_board_takes_three_boards_on_a_torus():
     program = map_graph(dense(10, 256 * 850), PROFILE, SPINNAKER)
     assert routing_of(program).machine.name == "3 SpiNN-5 boards, 1 x 1 triads on a torus"
     assert program.chips == 51
-    with pytest.raises(CapacityError, match="takes 51 chips of spinnaker1 .*48 allowed") as found:
+    with pytest.raises(CapacityError, match=r"takes 51 chips of spinnaker1 .*48 allowed") as found:
         map_graph(dense(10, 256 * 850), PROFILE, SPINNAKER, chips=48)
     assert found.value.diagnostics[0].code == "E402"
 
@@ -160,6 +161,28 @@ def test_delays_beyond_the_ring_buffers_take_delay_slices(steps, blocks):
     assert prove(program) > 0
 
 
+def test_cores_of_few_neurons_delay_longer_by_themselves():
+    """8,192 places of a ring buffer: 1,024 steps for 5 to 8 neurons."""
+    for steps, blocks in ((1024, []), (1025, [(1,)])):
+        program = map_graph(delayed(steps, 7), PROFILE, SPINNAKER)
+        assert [s.delay_blocks for s in routing_of(program).senders if s.delay_blocks] == blocks
+
+
+def test_targets_of_different_sizes_have_delay_slices_with_blocks_of_their_own():
+    nodes = [
+        Node("in", Input((4,))), Node("fc", Linear(np.ones((4, 4)))), Node("a", lif((4,))),
+        Node("fb", Linear(np.ones((256, 4)))), Node("b", lif((256,))), Node("fd", Linear(np.ones((128, 4)))), Node("d", lif((128,))), Node("out", Output((128,))),
+    ]  # fmt: skip
+    edges = [
+        Edge("in", "fc"), Edge("fc", "a"), Edge("a", "fb", 100), Edge("fb", "b"), Edge("a", "fd", 100), Edge("fd", "d"),
+        Edge("d", "out"),
+    ]  # fmt: skip
+    program = map_graph(Graph(nodes, edges), PROFILE, SPINNAKER)
+    late = [(s.path, s.delay_steps, s.delay_blocks) for s in routing_of(program).senders if s.delay_blocks]
+    assert late == [("a", 32, (3,)), ("a", 64, (1,))]
+    prove(program)
+
+
 def test_a_delay_beyond_delay_slices_names_the_layer():
     with pytest.raises(CapacityError, match="the connection from lif0 waits 289 steps; spinnaker1 has at most 288") as found:
         map_graph(delayed(289), PROFILE, SPINNAKER)
@@ -170,11 +193,11 @@ def test_a_delay_node_of_many_delays_takes_every_block_that_it_needs():
     """Delays of 5 and 100 steps in one node: some packets go at once, others through block 3."""
     nodes = [
         Node("in", Input((6,))), Node("fc", Linear(np.ones((6, 6)))), Node("a", lif((6,))),
-        Node("wait", Delay(np.array([5e-3, 5e-3, 5e-3, 0.1, 0.1, 0.1]))), Node("fc2", Linear(np.ones((6, 6)))),
-        Node("b", lif((6,))), Node("out", Output((6,))),
+        Node("wait", Delay(np.array([5e-3, 5e-3, 5e-3, 0.1, 0.1, 0.1]))), Node("fc2", Linear(np.ones((256, 6)))),
+        Node("b", lif((256,))), Node("out", Output((256,))),
     ]  # fmt: skip
     names = [n.path for n in nodes]
-    program = map_graph(Graph(nodes, [Edge(a, b) for a, b in zip(names, names[1:], strict=False)]), PROFILE, SPINNAKER)
+    program = map_graph(Graph(nodes, [Edge(a, b) for a, b in pairwise(names)]), PROFILE, SPINNAKER)
     routing = routing_of(program)
     (late,) = (i for i, s in enumerate(routing.senders) if s.delay_blocks)
     assert routing.senders[late].delay_blocks == (3,)
