@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from spikeport.backends.base import Backend, Executable, Fidelity, MappingCheck
+from spikeport.backends.base import Backend, Executable, Fidelity
+from spikeport.backends.mapping_check import MappingCheck
 from spikeport.ir.diagnostics import Diagnostic, UnsupportedError, VerifyError, fail_on_errors
 from spikeport.ir.network import build_network
 from spikeport.ir.ops import Array

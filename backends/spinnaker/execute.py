@@ -65,7 +65,7 @@ class CoresExecutable(Executable):
         plan, steps = self.plan, len(given)
         n, groups = len(plan.v), len(plan.groups["first"])
         kept = (steps, n) if keep else (0, n)
-        found = {
+        found: dict[str, Array] = {
             "s": np.zeros((steps, n), np.uint8), "v": np.zeros(kept, np.int64), "u": np.zeros(kept, np.int64),
             "saturated": np.zeros((groups, 2), np.int64), "peak": np.zeros((groups, 2), np.int64),
         }  # fmt: skip

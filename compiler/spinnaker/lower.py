@@ -122,7 +122,7 @@ def form(
     neurons = {
         path: Node(
             path, settled.neuron(profile.dt),
-            {**network.graph[path].notes, NOTE: {"shifts": list(shifts[path]), "scale": settled.scale}},
+            {**network.graph[path].notes, NOTE: {"shifts": list(shifts[path]), "scale": _span(settled.scale)}},
         )
         for path, settled in done.items()
     }  # fmt: skip
@@ -144,9 +144,9 @@ def _settled(
     done = decays(dyn)
     rest = rest_of(dyn, done, silent)
     current, membrane = beginning(dyn, done, silent, lag)
-    start = float(max(np.abs(membrane).max(initial=0.0), np.abs(current).max(initial=0.0)))
+    start = np.minimum(np.maximum(np.abs(membrane), np.abs(current)), 1e6)
     best: tuple[tuple[float, float], Choice] | None = None
-    for choice in candidates(path, shaped, done, into, rest, min(start, 1e6), calibration, dt):
+    for choice in candidates(path, shaped, done, into, rest, start, calibration, dt):
         wrong = 0.0
         if calibration is not None:
             trial, _ = settle(path, dyn, done, silent, 0, choice.scale)
@@ -162,5 +162,11 @@ def _settled(
 
 def _said(choice: Choice) -> dict[str, Any]:
     """Return what the report says of a population's ring buffers, as plain data."""
-    return {"shifts": list(choice.shifts), "rule": choice.rule, "millivolts": choice.scale,
-            "largest_sums": [b * choice.scale for b in choice.bound]}  # fmt: skip
+    sums = [float((b * choice.scale).max(initial=0.0)) for b in choice.bound]
+    return {"shifts": list(choice.shifts), "rule": choice.rule, "millivolts": _span(choice.scale), "largest_sums": sums}
+
+
+def _span(values: Array) -> float | list[float]:
+    """Return what all *values* are, or the least and the largest."""
+    low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
+    return low if low == high else [low, high]

@@ -57,6 +57,6 @@ def weight_error(choice: Choice, into: Sequence[Link]) -> float:
     error = total = 0.0
     for number, link in enumerate(into):
         old = link.incoming.weight
-        error += float(np.sum((choice.real(number) / choice.scale - old) ** 2))
+        error += float(np.sum((choice.modelled(number) - old) ** 2))
         total += float(np.sum(old**2))
     return error / total if total else 0.0

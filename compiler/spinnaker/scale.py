@@ -1,8 +1,10 @@
 """Choose a population's scale and the shifts of its ring buffers: from fan-in and activity.
 
 The scale S says how many millivolts make one unit of the membrane; a weight w then is ``S w 2^(15 - shift)`` in 16 bits,
-and what it is added to must stay below 2^16 or saturates. Ring buffers bound the current, so a scale at which the two
-currents at their largest fit the 32 bits of a membrane cannot overflow, whatever comes in.
+and what it is added to must stay below 2^16 or saturates. The shift belongs to the population, but S to the neuron, whose
+threshold goes with it (to the channel, where neurons share a kernel; to the population, where it does not spike). Ring
+buffers bound the current, so a scale at which both currents at their largest fit the 32 bits of a membrane cannot overflow,
+whatever comes in.
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ from spikeport.compiler.integer.calibrate import Calibration, later, through
 from spikeport.compiler.integer.links import Incoming, Link
 from spikeport.compiler.integer.neurons import Dynamics
 from spikeport.compiler.integer.reach import reach, spread
+from spikeport.compiler.spinnaker.fit import bits_of, by_row, fitted
 from spikeport.compiler.spinnaker.registers import Decays
 from spikeport.compiler.spinnaker.rule import spynnaker_rule
 from spikeport.ir.diagnostics import Diagnostic, UnsupportedError
-from spikeport.ir.ops import Array
+from spikeport.ir.ops import Array, Linear
 from spikeport.ir.spinnaker import MOST, MOST_SHIFT, ONE
 
 #: Largest membrane and currents, of the 65,536 that a word holds: differences of two must fit.
@@ -36,16 +39,17 @@ VALUES = 1 << 20
 #: How much more than calibration showed the ring buffers hold.
 MARGINS = (2.0, 1.25)
 
-Pair = tuple[float, float]
+Pair = tuple[Array, Array]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """A scale and what follows from it.
+    """Scales, shifts and what follows from them.
 
     Parameters
     ----------
-    scale : float
+    scale : array
+        By neuron.
     shifts : (int, int)
         Excitatory, inhibitory.
     weights : tuple of array of int64
@@ -54,11 +58,11 @@ class Choice:
         Weights of each connection that were cut at 65,535.
     rule : str
         What the largest contents of the ring buffers were taken from.
-    bound : (float, float)
-        Those contents, in units of the membrane.
+    bound : (array, array)
+        Those contents, by neuron, in units of the membrane.
     """
 
-    scale: float
+    scale: Array
     shifts: tuple[int, int]
     weights: tuple[Array, ...]
     cut: tuple[int, ...]
@@ -68,24 +72,28 @@ class Choice:
     def real(self, number: int) -> Array:
         """Return the weights of a connection as currents in nA."""
         bits = self.weights[number]
-        return bits * np.where(bits > 0, *(2.0 ** (s - 15) for s in self.shifts))
+        return np.asarray(bits * np.where(bits > 0, *(2.0 ** (s - 15) for s in self.shifts)))
+
+    def modelled(self, number: int) -> Array:
+        """Return the weights of a connection as currents in units of the model's membrane."""
+        return self.real(number) / by_row(self.scale, self.weights[number])
 
 
 def worst(incoming: Sequence[Incoming], shape: tuple[int, ...]) -> Pair:
-    """Return the largest contents of the two ring buffers when every source sends its most."""
+    """Return the largest contents of the two ring buffers of each neuron when every source sends its most."""
     exc, inh = np.zeros(shape), np.zeros(shape)
     for one in incoming:
         low, high = reach(one)
         exc, inh = exc + spread(high, one.merged.op, shape), inh - spread(low, one.merged.op, shape)
-    return float(exc.max(initial=0.0)), float(inh.max(initial=0.0))
+    return exc, inh
 
 
 def seen(into: Sequence[Link], shape: tuple[int, ...], calibration: Calibration) -> Pair:
-    """Return the largest contents of the two ring buffers on the calibration data."""
-    exc, inh = np.zeros(1), np.zeros(1)
+    """Return the largest contents of the two ring buffers of each neuron on the calibration data."""
+    exc, inh = np.zeros(shape), np.zeros(shape)
     for values in entering(into, shape, calibration, calibration.samples):
-        exc, inh = np.maximum(exc, values.real.max(initial=0.0)), np.maximum(inh, values.imag.max(initial=0.0))
-    return float(exc[0]), float(inh[0])
+        exc, inh = np.maximum(exc, values.real.max(axis=(0, 1))), np.maximum(inh, values.imag.max(axis=(0, 1)))
+    return exc, inh
 
 
 def entering(
@@ -113,7 +121,7 @@ def entering(
 
 
 def candidates(
-    path: str, dyn: Dynamics, done: Decays, into: Sequence[Link], rest: Array, start: float, calibration: Calibration | None,
+    path: str, dyn: Dynamics, done: Decays, into: Sequence[Link], rest: Array, start: Array, calibration: Calibration | None,
     dt: float,
 ) -> Iterator[Choice]:  # fmt: skip
     """Yield scales with their shifts, the safest first.
@@ -128,7 +136,7 @@ def candidates(
         Its decays on the grid.
     rest : array
         What its membrane rests at.
-    start : float
+    start : array
         Largest magnitude that membrane and current begin with.
     calibration : Calibration or None
     dt : float
@@ -141,66 +149,97 @@ def candidates(
     """
     incoming = [link.incoming for link in into]
     most = worst(incoming, dyn.shape)
-    floor = _largest(incoming)
+    floor = _largest(incoming, dyn.shape)
     tried: list[tuple[str, Pair]] = [("every source at its most", most)]
     if calibration is not None:
         shown = seen(into, dyn.shape, calibration)
         tried += [
-            (f"{margin:g} times the calibration data's", (min(shown[0] * margin, most[0]), min(shown[1] * margin, most[1])))
-            for margin in MARGINS
+            (f"{m:g} times the calibration data's", (np.minimum(shown[0] * m, most[0]), np.minimum(shown[1] * m, most[1])))
+            for m in MARGINS
         ]
     else:
-        tried.append(("sPyNNaker's rule", spynnaker_rule(into, dyn.shape, dt)))
+        exc, inh = spynnaker_rule(into, dyn.shape, dt)
+        tried.append(("sPyNNaker's rule", (np.full(dyn.shape, exc), np.full(dyn.shape, inh))))
     found = False
     for number, (rule, bound) in enumerate(tried):
-        bound = (max(bound[0], floor[0]), max(bound[1], floor[1]))
-        choice = _choice(dyn, done, incoming, rest, start, bound, rule)
+        choice = _choice(
+            dyn, done, incoming, rest, start, (np.maximum(bound[0], floor[0]), np.maximum(bound[1], floor[1])), rule
+        )
         units = max((int(np.abs(w).max(initial=0)) for w in choice.weights), default=0)
         enough = FEWEST if calibration is not None or number else FEW_UNITS
-        if not any(floor) or units >= enough:
+        if not any(np.any(one.weight) for one in incoming) or units >= enough:
             found = True
             yield choice
             if calibration is None:
                 return
     if not found:
+        sums, weight = (max(float(part.max(initial=0.0)) for part in pair) for pair in (bound, floor))
         raise UnsupportedError(
             Diagnostic(
-                "E532", path, f"what enters it in a step ({max(bound):.4g} in the model's unit) fills its ring buffers at a "
-                f"scale that leaves its largest weight ({max(floor):.4g}) {units} units", "lower the fan-in or the time "
-                "constant of the current, clip the largest weights, or raise the small ones", {"units": units},
+                "E532", path, f"what enters it in a step ({sums:.4g} in the model's unit) fills its ring buffers at a scale "
+                f"that leaves its largest weight ({weight:.4g}) {units} units", "lower the fan-in or the time constant of the "
+                "current, clip the largest weights, or raise the small ones", {"units": units},
             )
         )  # fmt: skip
 
 
-def _largest(incoming: Sequence[Incoming]) -> Pair:
-    """Return the largest single weights of both kinds, for sources that send values of either sign."""
-    exc = [float(np.max(w, initial=0.0)) for one in incoming for w in _ends(one)]
-    inh = [float(np.max(-w, initial=0.0)) for one in incoming for w in _ends(one)]
-    return max(exc, default=0.0), max(inh, default=0.0)
+def _largest(incoming: Sequence[Incoming], shape: tuple[int, ...]) -> Pair:
+    """Return the largest single weights of both kinds into each neuron, for sources that send values of either sign."""
+    exc, inh = np.zeros(shape), np.zeros(shape)
+    for one in incoming:
+        axes = tuple(range(1, one.weight.ndim))
+        up, down = (spread(w.max(axis=axes, initial=0.0), one.merged.op, shape) for w in (one.weight, -one.weight))
+        both = np.maximum(up, down) if one.least < 0 else None
+        exc, inh = np.maximum(exc, up if both is None else both), np.maximum(inh, down if both is None else both)
+    return exc, inh
 
 
-def _ends(one: Incoming) -> list[Array]:
-    return [one.weight, -one.weight] if one.least < 0 else [one.weight]
+def _shared(dyn: Dynamics, incoming: Sequence[Incoming], values: Array) -> Array:
+    """Return the largest of *values* among the neurons that must have one scale, for each neuron."""
+    if dyn.threshold is None:
+        return np.full(dyn.shape, values.max(initial=0.0))
+    channels = {len(one.weight) for one in incoming if not isinstance(one.merged.op, Linear)}
+    if not channels:
+        return values
+    if len(channels) > 1:
+        return np.full(dyn.shape, values.max(initial=0.0))
+    by_channel = values.reshape(channels.pop(), -1)
+    return np.broadcast_to(by_channel.max(axis=1, keepdims=True), by_channel.shape).reshape(dyn.shape)
 
 
 def _choice(
-    dyn: Dynamics, done: Decays, incoming: Sequence[Incoming], rest: Array, start: float, bound: Pair, rule: str
+    dyn: Dynamics, done: Decays, incoming: Sequence[Incoming], rest: Array, start: Array, bound: Pair, rule: str
 ) -> Choice:  # fmt: skip
-    top = max(bound)
     # The largest step of 2 by which a full ring buffer can be multiplied without the current leaving its range.
     shift = int(np.clip(math.floor(math.log2(CURRENT / (MOST * done.longest))) + 15, 0, MOST_SHIFT))
-    limits = [ROOM * MOST * 2.0 ** (shift - 15) / top if top else CURRENT]
-    for value, room in ((np.abs(rest).max(initial=0.0), REST), (start, CURRENT)):
-        limits.append(room / value if value else np.inf)
-    if dyn.threshold is not None:
-        largest = float(np.max(np.abs(dyn.threshold), initial=0.0))
-        limits.append(CURRENT / largest if largest else np.inf)
-    scale = float(min(limits))
-    shifts = tuple(
-        int(np.clip(math.ceil(math.log2(scale * b * ONE / (ROOM * MOST)) - 1e-12), 0, shift)) if b else 0 for b in bound
-    )
-    exact = [one.weight * scale * np.where(one.weight > 0, *(2.0 ** (15 - s) for s in shifts)) for one in incoming]
-    whole = [np.rint(w) for w in exact]
+    threshold = np.zeros(dyn.shape) if dyn.threshold is None else np.abs(dyn.threshold)
+    # What one unit of the scale takes of the room that there is: the scale is 1 over the largest of these.
+    fixed = np.maximum(np.maximum(np.abs(rest) / REST, start / CURRENT), threshold / CURRENT)
+    exc, inh = (_shared(dyn, incoming, b) for b in bound)
+    fixed = _shared(dyn, incoming, fixed)
+    best: tuple[float, Array, tuple[int, int]] | None = None
+    for less in range(-shift, shift + 1):
+        shifts = (shift - max(less, 0), shift - max(-less, 0))
+        need = [b / (ROOM * MOST * 2.0 ** (s - 15)) for b, s in zip((exc, inh), shifts, strict=True)]
+        share = np.maximum(np.maximum(need[0], need[1]), fixed)
+        scale = 1 / np.where(share > 0, share, 1 / CURRENT)
+        # Bits of the weights, over all neurons and both kinds.
+        bits = sum(float(np.sum(np.log2(scale[b > 0]) - s)) for b, s in zip((exc, inh), shifts, strict=True))
+        if best is None or bits > best[0]:
+            best = (bits, scale, shifts)
+    if best is None:
+        raise AssertionError("one shift is tried at least")
+    _, scale, shifts = best
+    # Where thresholds or rests bound the scale, ring buffers are less than half full: a smaller shift keeps more.
+    shifts = (_tight(scale * exc, shifts[0]), _tight(scale * inh, shifts[1]))
+    scale = fitted(scale, shifts, incoming, dyn.threshold is not None)
+    whole = [bits_of(one.weight, scale, shifts) for one in incoming]
     kept = tuple(np.clip(w, -MOST, MOST).astype(np.int64) for w in whole)
     cut = tuple(int(np.count_nonzero(k != w)) for k, w in zip(kept, whole, strict=True))
-    return Choice(scale, (shifts[0], shifts[1]), kept, cut, rule, bound)
+    return Choice(scale, shifts, kept, cut, rule, bound)
+
+
+def _tight(sums: Array, shift: int) -> int:
+    """Return the smallest shift, *shift* at most, at which ring buffers hold *sums*."""
+    largest = float(sums.max(initial=0.0))
+    return int(np.clip(math.ceil(math.log2(largest * ONE / (ROOM * MOST)) - 1e-9), 0, shift)) if largest else 0

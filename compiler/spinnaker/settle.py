@@ -26,7 +26,7 @@ class Settled:
     Parameters
     ----------
     decays : Decays
-    scale : float
+    scale : array
         Millivolts of one unit of the model's membrane.
     rest : array
         V_rest: holds what the bias adds.
@@ -39,7 +39,7 @@ class Settled:
     """
 
     decays: Decays
-    scale: float
+    scale: Array
     rest: Array
     threshold: Array | None
     v_init: Array
@@ -94,7 +94,7 @@ def beginning(dyn: Dynamics, done: Decays, silent: Array, lag: int) -> tuple[Arr
 
 
 def settle(
-    path: str, dyn: Dynamics, done: Decays, silent: Array, lag: int, scale: float, *, rounded: bool = True
+    path: str, dyn: Dynamics, done: Decays, silent: Array, lag: int, scale: Array, *, rounded: bool = True
 ) -> tuple[Settled, list[Diagnostic]]:  # fmt: skip
     """Return the population at *scale*, and warnings.
 
@@ -110,7 +110,7 @@ def settle(
         Its input in the first steps of the source model while nothing spikes; the last holds from then on.
     lag : int
         Steps that it runs behind the source model.
-    scale : float
+    scale : array
         Millivolts of one unit of its membrane.
     rounded : bool
         Whether values are put on the grid.

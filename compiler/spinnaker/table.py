@@ -40,7 +40,7 @@ def rows_of(
 
 def _weights(name: str, old: Array, choice: Choice, number: int) -> Iterator[Row]:
     """Yield a row for the excitatory and one for the inhibitory weights of a connection."""
-    bits, real = choice.weights[number], choice.real(number) / choice.scale
+    bits, real = choice.weights[number], choice.modelled(number)
     for sign, kind, shift in ((1, "excitatory", choice.shifts[0]), (-1, "inhibitory", choice.shifts[1])):
         some = sign * old > 0
         if not np.any(some):

@@ -42,7 +42,7 @@ def unrounded(network, inputs):
     done, weights = {}, {}
     for path, dyn in shapes.items():
         quiet = np.concatenate([np.zeros((1, *dyn.shape)), silent[path]]) if dyn.late else silent[path]
-        done[path], said = settle(path, dyn, exact[path], quiet, lag.get(path, 0), SCALE, rounded=False)
+        done[path], said = settle(path, dyn, exact[path], quiet, lag.get(path, 0), np.full(dyn.shape, SCALE), rounded=False)
         if said or not np.all(np.abs([done[path].v_init, done[path].i_init]) < 1e4):
             return None
         weights[path] = [one.incoming.weight * SCALE for one in links if one.target == path]
