@@ -171,7 +171,8 @@ def test_cores_of_few_neurons_delay_longer_by_themselves():
 def test_targets_of_different_sizes_have_delay_slices_with_blocks_of_their_own():
     nodes = [
         Node("in", Input((4,))), Node("fc", Linear(np.ones((4, 4)))), Node("a", lif((4,))),
-        Node("fb", Linear(np.ones((256, 4)))), Node("b", lif((256,))), Node("fd", Linear(np.ones((128, 4)))), Node("d", lif((128,))), Node("out", Output((128,))),
+        Node("fb", Linear(np.ones((256, 4)))), Node("b", lif((256,))),
+        Node("fd", Linear(np.ones((128, 4)))), Node("d", lif((128,))), Node("out", Output((128,))),
     ]  # fmt: skip
     edges = [
         Edge("in", "fc"), Edge("fc", "a"), Edge("a", "fb", 100), Edge("fb", "b"), Edge("a", "fd", 100), Edge("fd", "d"),
