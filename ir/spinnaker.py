@@ -29,7 +29,7 @@ import numpy as np
 
 from spikeport.ir.diagnostics import Diagnostic, VerifyError
 from spikeport.ir.dynamics import NeuronModel, State
-from spikeport.ir.loihi import weighted_chains
+from spikeport.ir.loihi import INPUT_NOTE, weighted_chains
 from spikeport.ir.ops import Array, Op, Shape
 
 if TYPE_CHECKING:
@@ -258,5 +258,9 @@ def _off_grid(network: StepNetwork) -> Iterator[Diagnostic]:
                     weight_bits(network.ops[inside[0]].parameters()["weight"], core.shifts)
             except ValueError as error:
                 yield _off(network, inside[0], str(error))
+            note = network.graph[chain[0]].notes.get(INPUT_NOTE)
+            if isinstance(note, Mapping) and int(note["least"]) < 0 and isinstance(core, Core) and len(set(core.shifts)) > 1:
+                # A negative value takes each weight to the other ring buffer, which must have it, too.
+                yield _off(network, chain[-1], f"{chain[0]} sends negative values, and its two shifts differ")
         if chain[0] in network.models and network.models[chain[0]].threshold is None:
             yield _off(network, chain[-1], f"the membrane of {chain[0]} is sent to it; packets carry no value")

@@ -218,7 +218,9 @@ def _choice(
     exc, inh = (_shared(dyn, incoming, b) for b in bound)
     fixed = _shared(dyn, incoming, fixed)
     best: tuple[float, Array, tuple[int, int]] | None = None
-    for less in range(-shift, shift + 1):
+    # A negative value takes each weight to the other ring buffer: both must hold it.
+    signed = any(one.least < 0 for one in incoming)
+    for less in (0,) if signed else range(-shift, shift + 1):
         shifts = (shift - max(less, 0), shift - max(-less, 0))
         need = [b / (ROOM * MOST * 2.0 ** (s - 15)) for b, s in zip((exc, inh), shifts, strict=True)]
         share = np.maximum(np.maximum(need[0], need[1]), fixed)
@@ -232,6 +234,8 @@ def _choice(
     _, scale, shifts = best
     # Where thresholds or rests bound the scale, ring buffers are less than half full: a smaller shift keeps more.
     shifts = (_tight(scale * exc, shifts[0]), _tight(scale * inh, shifts[1]))
+    if signed:
+        shifts = (max(shifts), max(shifts))
     scale = fitted(scale, shifts, incoming, dyn.threshold is not None)
     whole = [bits_of(one.weight, scale, shifts) for one in incoming]
     kept = tuple(np.clip(w, -MOST, MOST).astype(np.int64) for w in whole)
