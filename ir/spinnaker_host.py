@@ -64,7 +64,8 @@ def membrane(tau_m: int, step: int) -> int:
 def synapse(tau_syn: int, step: int) -> tuple[int, int]:
     """Return (decay, init), u0.32, of the synapse's time constant *tau_syn* for a step of *step*, both s16.15 in ms.
 
-    ``init`` is ``tau/dt (1 - decay)``: the mean over the step of a current that begins at 1.
+    ``init`` is ``tau/dt (1 - decay)``: the mean over the step of a current that begins at 1. Beyond some 600 steps the error of
+    the exponential can take it past 1, and then it wraps: what is left is what the core has.
     """
     decay = exponential(-ratio(step, tau_syn)) % FULL
     return decay, (ratio(tau_syn, step) * (FULL - 1 - decay) >> 15) % FULL
@@ -101,6 +102,8 @@ def tau_syn_of(decay: int, init: int, step: int) -> int:
     best = min(range(max(1, guess - 4), guess + 5), key=lambda q: abs(exponential(-q) - decay))
     # Several time constants have this quotient: init tells them apart.
     least, most = (step << 15) // (best + 1) + 1, min((step << 15) // best, LARGEST)
+    if not decay:
+        least, most = 1, (step << 15) // (1 - LEAST)
     if least > most:  # none has: the nearest one
         return max(1, most)
     while most - least > 1:
@@ -112,4 +115,4 @@ def tau_syn_of(decay: int, init: int, step: int) -> int:
     return min((least, most), key=lambda tau: abs(synapse(tau, step)[1] - init))
 
 
-__all__ = ["exponential", "membrane", "ratio", "synapse", "tau_m_of", "tau_syn_of"]
+__all__ = ["SERIES", "exponential", "membrane", "ratio", "synapse", "tau_m_of", "tau_syn_of"]

@@ -192,6 +192,12 @@ def findings(network: StepNetwork, program: Program | None = None) -> tuple[Diag
 
 
 def _findings(network: StepNetwork, program: Program | None) -> Iterator[Diagnostic]:
+    if network.arithmetic.name != "spinnaker1":
+        yield Diagnostic(
+            "E550", "", f"the network is in arithmetic {network.arithmetic.name}; sPyNNaker 7.4 has its own, spinnaker1",
+            "compile it with --arith spinnaker1",
+        )  # fmt: skip
+        return
     for path, model in network.models.items():
         if model.held_init is not None and np.any(model.held_init):
             yield Diagnostic(

@@ -17,6 +17,10 @@ from spikeport.ir.ops import Array
 from spikeport.ir.program import Program
 
 
+#: Codes of what a lowering did otherwise: rewritten exactly, or changed on request or for want of bits.
+REWRITTEN = ("E521", "E531", "E532", "E533", "E534", "E536")
+
+
 def script_files(network: StepNetwork, program: Program, inputs: Mapping[str, Array], title: str) -> dict[str, Any]:
     """Return the files of a program by name: text of ``run.py``, ``spynnaker.cfg`` and ``README.md``, arrays of the rest.
 
@@ -152,6 +156,14 @@ def _slower(network: StepNetwork) -> str:
     )
 
 
+def _worst(program: Program) -> str:
+    """Return the largest relative error of each parameter that the lowering's conversion table lists."""
+    errors: dict[str, float] = {}
+    for row in program.notes.get("conversion", ()):
+        errors[row["parameter"]] = max(errors.get(row["parameter"], 0.0), float(row["error"]))
+    return ", ".join(f"{_plain(name)} {error:.2g}" for name, error in errors.items())
+
+
 def _about(cell: Cell) -> str:
     shown = []
     for name, value in cell.parameters.items():
@@ -164,9 +176,15 @@ def _about(cell: Cell) -> str:
 
 
 def _substituted(program: Program, cells: tuple[Cell, ...]) -> Iterable[str]:
-    """Yield a line for everything that sPyNNaker has otherwise than the model."""
+    """Yield a line for everything that sPyNNaker has otherwise than the model: what its lowering said, and what is left."""
+    for said in program.notes.get("warnings", ()):
+        if said["code"] in REWRITTEN:
+            yield f"- {_plain(said['path'] + ': ' if said['path'] else '')}{_plain(said['message'])}."
+    worst = _worst(program)
+    if worst:
+        yield f"- Numbers of the model and what they became, largest relative error of each kind: {worst}."
     quiet = [f"`{_plain(c.path)}`" for c in cells if not c.spikes]
-    if quiet:
+    if quiet and not program.target:  # else the target's table said it
         yield f"- {', '.join(quiet)}: an integrator is a neuron whose threshold nothing reaches; its membrane is recorded."
     for cell in cells:
         if cell.off:

@@ -35,7 +35,7 @@ if not Path("~/.spynnaker.cfg").expanduser().exists():
 
 import pyNN.spiNNaker as sim
 
-p = np.load("network.npz", allow_pickle=False)
+p = dict(np.load("network.npz", allow_pickle=False))
 TIME_SCALE = 1  # ms of the machine for each step: more where a core does not end its steps in time
 IS_RESET = @RESET@  # every sample starts anew
 SILENCE = @SILENCE@  # steps without input after each sample, where it does not
@@ -105,7 +105,7 @@ def entering(name, x):
 
 
 def main():
-    arrays = np.load(given[0] if given else "input.npz", allow_pickle=False)
+    arrays = dict(np.load(given[0] if given else "input.npz", allow_pickle=False))
     inputs = {name: entering(name, arrays[name]) for name in INPUTS}
     samples, steps = next(iter(inputs.values())).shape[:2]
     if IS_RESET:
