@@ -137,6 +137,36 @@ def test_multicast_sends_a_spike_once():
     assert (counts.hops_ew, counts.hops_ns) == (0, 20)
 
 
+def test_packets_follow_the_trees_through_delay_slices_and_around_dead_links():
+    """Ten spikes go to the delay slice on the same chip, which sends each twice as the edges wait two different blocks."""
+    from spikeport.hw_profiles.records import Dead
+    from spikeport.ir.graph import Edge, Graph, Node
+    from spikeport.ir.ops import Delay, Linear
+
+    nodes = list(dense(3, 4, 256).nodes)
+    nodes.append(Node("wait", Delay(np.array([0.04, 0.04, 0.08, 0.08]))))
+    edges = [Edge(a, b) for a, b in (("in", "fc0"), ("fc0", "lif0"), ("lif0", "wait"), ("wait", "fc1"), ("fc1", "lif1"),
+                                     ("lif1", "out"))]  # fmt: skip
+    assert any(isinstance(n.op, Linear) for n in nodes)
+    # Core 3 of the first chip is the last that lives there: the target lies on the next chip, its straight link dead.
+    dead = Dead(cores=tuple((0, 0, p) for p in range(4, 18)), links=((0, 0, 2),))
+    target = load_target("spinnaker1").without(dead)
+    program = map_graph(Graph(nodes, edges), PROFILE, target)
+    assert [(s.path, s.chip, s.delay_blocks) for s in program.routing.senders] == [
+        ("in", 0, ()), ("lif0", 0, ()), ("lif0", 0, (1, 2)), ("lif1", 1, ()),
+    ]  # fmt: skip
+    activity = {"in": np.array([1, 1, 0]), "lif0": np.array([4, 3, 2, 1]), "lif1": np.zeros(256)}
+    activity |= {"fc0": np.zeros(4), "wait": np.zeros(4), "fc1": np.zeros(256)}
+    counts = count(program, Trace({}, {}, {}, {}, activity, 1, 100), target)
+    assert counts.packets_out.sum() == 10
+    assert counts.entering == 2
+    assert counts.allocated == 4
+    # Two at the input's router, ten at the first layer's, twenty from the delay slice through three routers.
+    assert counts.router_visits == 2 + 10 + 20 * 3
+    assert counts.hops_ew + counts.hops_ns == 20 * 2
+    assert counts.packets_in.sum() == 2 + 20
+
+
 def test_slices_need_not_form_a_grid():
     target = load_target("loihi1")
     graph = conv()

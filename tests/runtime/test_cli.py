@@ -11,7 +11,7 @@ from small_models import PROFILE, small_graph, spikes, write_builder
 from spikeport.compiler.driver import lower
 from spikeport.ir import parse_profile
 from spikeport.ir.codes import CODES
-from spikeport.runtime.artifact import save_artifact
+from spikeport.runtime.artifact import load_artifact, save_artifact
 
 
 @pytest.fixture
@@ -137,6 +137,35 @@ def test_4_where_it_does_not_fit(here, call):
     assert code == 4
     assert "E402" in err
     assert not (here / "a.spk").exists()
+
+
+def test_what_is_dead_is_mapped_around_and_stays_so_in_the_artifact(here, call):
+    dead = ("--dead-chips", "1,1:2,2", "--dead-cores", "0,0,1:0,0,2", "--dead-links", "0,0,0")
+    code, _, _ = call("compile", "model.py:build", "-t", "spinnaker1", "-p", PROFILE, "-o", "a.spk", *dead)
+    assert code == 0
+    routing = load_artifact("a.spk").routing
+    assert [s.processor for s in routing.senders] == [3, 4, 5]
+    assert routing.machine.processors(routing.machine.at(1, 1)) == ()
+    assert routing.machine.links[0, 0] == -1
+    assert call("check", "model.py:build", "-t", "spinnaker1", "-p", PROFILE, *dead)[0] == 0
+    assert call(*RUN, "-t", "spinnaker1", *dead)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("-t", "spinnaker1", "--dead-chips", "1"), 2, "'1' is not X,Y"),
+        (("-t", "spinnaker1", "--dead-cores", "0,0"), 2, "'0,0' is not X,Y,N"),
+        (("-t", "spinnaker1", "--dead-links", "0,0,-1"), 2, "'0,0,-1' is not X,Y,N"),
+        (("-t", "spinnaker1", "--dead-chips", "9,9"), 4, "dead, but not on the machine of 48 chips: chip 9,9"),
+        (("-t", "loihi2", "--dead-chips", "0,0"), 2, "loihi2 has no routing tables"),
+        (("--dead-chips", "0,0"), 2, "no target is named"),
+    ],
+)
+def test_what_is_dead_has_to_be_readable_and_there(here, call, words, code, said):
+    found, out, err = call("check", "model.py:build", "-p", PROFILE, *words)
+    assert found == code
+    assert said in out + err
 
 
 def test_5_where_a_backend_is_missing(here, call, monkeypatch):
