@@ -336,9 +336,9 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "A core holds neurons and the synapses into them. Weights that no neuron follows are computed by the host, and are in "
      "no limit and no price. Put an LI (or a spiking neuron) behind them to have them on the chip."),
     ("E530", "what the chip's neurons do not compute",
-     "Arithmetic loihi is Lava's fixed_pt: a decaying current and membrane, v > threshold, then v = 0. Arithmetic spinnaker1 is "
-     "sPyNNaker's IF_curr_exp and IF_curr_delta, whose membrane must leak. Other resets, spikes, bounds or readouts are refused "
-     "with the layer. --allow reset-change resets to 0 instead, --allow slow-leak (spinnaker1) leaks by 1/32768 a step."),
+     "Arithmetic loihi is Lava's fixed_pt: a decaying current and membrane, v > threshold, then v = 0. Arithmetic spinnaker1 "
+     "is sPyNNaker's IF_curr_exp and IF_curr_delta, whose membrane must leak. Other resets, spikes, bounds or readouts are "
+     "refused with the layer. --allow reset-change resets to 0 instead, --allow slow-leak (spinnaker1) leaks by 1/32768."),
     ("E531", "a loop that is too short for the chip",
      "Every hop between populations takes a step, so a loop of k hops has a delay of k at least. Train the network with "
      "that delay, or merge layers of the loop."),

@@ -14,13 +14,24 @@ def conversion_text(notes: Mapping[str, Any]) -> str:
     lines: list[str] = []
     if rows:
         widths = [max(len(row[i]) for row in (HEAD, *rows)) for i in range(len(HEAD))]
-        lines += ["conversion to Loihi's integers (least .. largest of a layer; error relative, of weights the RMS)"]
+        chip = "SpiNNaker" if "ring_buffers" in notes else "Loihi"
+        lines += [f"conversion to {chip}'s integers (least .. largest of a layer; error relative, of weights the RMS)"]
         lines += ["  " + "  ".join(f"{c:<{w}s}" for c, w in zip(row, widths, strict=True)).rstrip() for row in (HEAD, *rows)]
     lags = notes.get("lags", {})
     if lags:
         late = ", ".join(f"{path} {steps}" for path, steps in sorted(lags.items(), key=lambda item: (item[1], item[0])))
         lines.append(f"steps behind the model, as every hop takes one: {late}")
+    lines += ring_lines(notes.get("ring_buffers", {}))
     return "\n".join([*lines, *measured_lines(notes.get("measured", {}))])
+
+
+def ring_lines(rings: Mapping[str, Any]) -> list[str]:
+    """Return how far the ring buffers of each population are shifted, and what that was chosen for."""
+    return [
+        f"ring buffers of {path}: shifted left by {ring['shifts'][0]} (excitatory) and {ring['shifts'][1]} (inhibitory), for "
+        f"{ring['rule']}: up to {ring['largest_sums'][0]:.5g} and {ring['largest_sums'][1]:.5g} nA a step"
+        for path, ring in rings.items()
+    ]
 
 
 def measured_lines(measured: Mapping[str, Any]) -> list[str]:

@@ -189,6 +189,7 @@ def _notes(program: Program, trace: Trace, target: Target | None, stated: bool, 
     notes = list(program.notes.get("lowering", ()))
     notes += [d["message"] for d in program.notes.get("mapping", ())]
     notes += [d["message"] for d in program.notes.get("warnings", ()) if d.get("severity") != "note"]
+    notes += trace.meta.get("notes", ())
     if not has_membranes(program.graph, trace):
         notes.append("MembraneUpdates counts every neuron at every step; NeuroBench counts the membranes that a step changes, "
                      "and so does a run that records all membranes")  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from spikeport.backends.base import Executable
 from spikeport.backends.course import Course
 from spikeport.backends.heard import Heard, make_trace, wanted
 from spikeport.backends.spinnaker.cores import advance
+from spikeport.backends.spinnaker.load import load_of, told
 from spikeport.backends.spinnaker.plan import Plan, make_plan
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Array
@@ -52,7 +54,12 @@ class CoresExecutable(Executable):
             parts = list(pool.map(lambda piece: self._piece(given[piece], keep), pieces))
         heard = self._heard(parts, keys, course)
         seconds = {"run": time.perf_counter() - started}
-        return make_trace(self.network, recording, course, entering, heard, seconds, self._meta(parts))
+        meta = self._meta(parts)
+        if self.program is not None:
+            load = load_of(self.program, self.plan, given, np.concatenate([part["s"] for part in parts])) if parts else None
+            meta["load"] = None if load is None else dataclasses.asdict(load.summary())
+            meta["notes"] = told(self.program, load, meta["ring_buffers"])
+        return make_trace(self.network, recording, course, entering, heard, seconds, meta)
 
     def _given(self, course: Course, entering: Mapping[str, Array]) -> Array:
         given = np.zeros((course.total, sum(p.stop - p.start for p in self.plan.inputs.values())), np.int64)
