@@ -115,7 +115,7 @@ def test_entry_points_load_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
     )
     file, names = json.loads(python(code, cwd=tmp_path, path=tmp_path / "site"))
     assert Path(file).parent == tmp_path / "site" / "spikeport"
-    assert names == ["brian2", "engine", "lava", "reference", "spikeport", "spikeport_hil"]
+    assert names == ["brian2", "engine", "lava", "reference", "spikeport", "spikeport_hil", "spinnaker"]
 
 
 def test_console_script_is_installed() -> None:
