@@ -8,6 +8,7 @@ link opposite to that by which it came (the default route).
 
 from __future__ import annotations
 
+import builtins
 import math
 from dataclasses import dataclass
 
@@ -98,8 +99,8 @@ class Sender:
     """What sends packets: a slice of a population, a piece of an input, or the delay slice of one of these.
 
     Neuron n of its box (in C order) sends ``key | n``. A delay slice listens to a slice and sends what it heard again
-    later: after ``delay_steps * b`` steps, for every b in ``delay_blocks``, as ``key | (b - 1) << width | n``, where ``width`` are
-    the bits of n.
+    later: after ``delay_steps * b`` steps, for every b in ``delay_blocks``, as ``key | (b - 1) << width | n``, where
+    ``width`` are the bits of n.
 
     Parameters
     ----------
@@ -138,9 +139,9 @@ class Sender:
         return math.prod(stop - start for start, stop in self.box)
 
     @property
-    def where(self) -> tuple[slice, ...]:
+    def where(self) -> tuple[builtins.slice, ...]:
         """The box as an index into an array of the population's shape."""
-        return tuple(slice(start, stop) for start, stop in self.box)
+        return tuple(builtins.slice(start, stop) for start, stop in self.box)
 
     @property
     def width(self) -> int:

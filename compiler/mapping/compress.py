@@ -17,7 +17,7 @@ from spikeport.ir.routing import Tables
 #: Rules of splitting that are tried on every table.
 RULES = (1, 2, 0)
 #: Most tries at random beside them, and the work (tries times entries squared) that they may take: small tables only.
-MOST_TRIES, WORK = 32, 40_000
+MOST_TRIES, WORK = 8, 20_000
 
 
 def compress(tables: Tables) -> Tables:

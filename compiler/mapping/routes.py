@@ -44,7 +44,7 @@ class Wires:
     def of(cls, senders: int, source: Array, core: Array, machine: Machine) -> Wires:
         """Return the wires of pairs (sender, core number); a pair may be given more than once."""
         chip, processor = core // machine.stride, core % machine.stride + 1
-        order = np.lexsort((chip, source))
+        order = np.argsort(source * machine.chips + chip, kind="stable")
         source, chip, bits = source[order], chip[order], np.int64(1) << (LINK_BITS + processor[order])
         first = np.flatnonzero(np.r_[True, (source[1:] != source[:-1]) | (chip[1:] != chip[:-1])]) if source.size else source
         joined = np.bitwise_or.reduceat(bits, first) if source.size else bits
@@ -122,14 +122,17 @@ class _Grower:
                 Diagnostic("E410", "", f"no living link leads to chip {x},{y} of {self.machine.name}",
                            "leave out some of the dead links", {"chip": [x, y]})
             )  # fmt: skip
-        made = {}
+        made: dict[int, Array] = {}
+        # Slices of a population on one chip mostly send to the same cores: they share the rows.
+        known: dict[tuple[int, bytes, bytes], Array] = {}
         for member in members.tolist():
             rows = slice(self.wires.start[member], self.wires.start[member + 1])
-            last = prune(
-                self.machine.links, root, chip[member], self.wires.chip[rows], self.wires.bits[rows], self.up, self.parent,
-                self.need, self.out, 0,
-            )  # fmt: skip
-            made[member] = self.out[:last].copy()
+            ends_of, bits = self.wires.chip[rows], self.wires.bits[rows]
+            same = int(chip[member]), ends_of.tobytes(), bits.tobytes()
+            if same not in known:
+                last = prune(self.machine.links, root, same[0], ends_of, bits, self.up, self.parent, self.need, self.out, 0)
+                known[same] = self.out[:last].copy()
+            made[member] = known[same]
         self.parent[self.nodes[:count]] = -2
         return made
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +15,8 @@ from spikeport.ir.ops import Array
 from spikeport.ir.routing import Tables
 
 FULL = 0xFFFFFFFF
+
+PACMAN = Path(__file__).parents[2] / "golden" / "pacman_tables.json"
 
 
 def first_match(lines: Array, packet: int) -> int | None:
@@ -85,3 +90,21 @@ def test_large_tables_of_many_ways_end(n):
     lines = shortened(key, np.full(n, FULL), route, np.zeros(n, bool))
     assert 20 <= len(lines) < n
     assert all(first_match(lines, k) == r for k, r in zip(key[::17].tolist(), route[::17].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("name", json.loads(PACMAN.read_text("utf-8")))
+def test_no_chip_has_more_entries_than_pacman_makes_of_the_same_table(name):
+    """Tables of random networks as PACMAN 7.4.1 made them, and the lengths to which its two compressors bring them."""
+    found = json.loads(PACMAN.read_text("utf-8"))[name]
+    total = {"ours": 0, "pair": 0, "covering": 0}
+    for chip, rows in found["tables"].items():
+        key, mask, route, optional = np.array(rows, np.int64).T.copy()
+        lines = shortened(key, mask, route, optional != 0)
+        for k, m, r, free in rows:
+            assert first_match(lines, k) in ((r, None) if free else (r,))
+            assert first_match(lines, k | FULL & ~m) in ((r, None) if free else (r,))
+        assert len(lines) <= min(found["pair"].get(chip, 0), found["covering"].get(chip, 0))
+        for side in ("pair", "covering"):
+            total[side] += found[side].get(chip, 0)
+        total["ours"] += len(lines)
+    assert total["ours"] < 0.95 * min(total["pair"], total["covering"])
