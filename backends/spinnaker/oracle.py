@@ -12,6 +12,7 @@ import numpy as np
 from spikeport.backends.mapping_check import MappingCheck, Pair
 from spikeport.backends.spinnaker.board import map_on_board
 from spikeport.backends.spinnaker.cells import Wire, wires_of
+from spikeport.backends.spinnaker.machine import options_of
 from spikeport.backends.spinnaker.script import script_files
 from spikeport.ir.network import build_network
 from spikeport.ir.ops import Array
@@ -50,7 +51,8 @@ def check_mapping(
     if routing is None:
         raise AssertionError("the program has no routing tables")
     network = build_network(program.graph, program.profile, program.arithmetic)
-    found = map_on_board(script_files(network, program, inputs, "the oracle's"), environment)
+    files = script_files(network, program, inputs, "the oracle's")
+    found = map_on_board(files, environment, options_of(routing.machine))
     wires = wires_of(network)
     theirs = _Theirs.of(found, wires, activity)
     ours = _our_figures(program, routing, activity)

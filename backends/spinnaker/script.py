@@ -16,7 +16,6 @@ from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Array
 from spikeport.ir.program import Program
 
-
 #: Codes of what a lowering did otherwise: rewritten exactly, or changed on request or for want of bits.
 REWRITTEN = ("E521", "E531", "E532", "E533", "E534", "E536")
 

@@ -27,9 +27,10 @@ import traceback
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
-#: What the oracle asks for: a virtual board, tables as small as PACMAN makes them, and no reports beyond the needed.
+#: What the oracle asks for: a virtual board, all of its cores for the program (sPyNNaker else keeps one of each chip for its
+#: monitors), tables as small as PACMAN makes them, and no reports beyond the needed.
 OPTIONS = {
-    "Machine": {"virtual_board": "True", "version": "5"},
+    "Machine": {"virtual_board": "True", "version": "5", "enable_advanced_monitor_support": "False"},
     "Mode": {"mode": "Production"},
     "Mapping": {"router_table_compress_as_far_as_possible": "True", "validate_json": "False"},
     "Reports": {"write_network_graph": "False"},

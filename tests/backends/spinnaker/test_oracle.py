@@ -5,16 +5,23 @@ import os
 import subprocess
 import time
 
+import numpy as np
 import pytest
-from spinnaker_nets import NETS, compiled
+from spinnaker_nets import NETS, PROFILE, chain, compiled, lif, spikes
 
+import spikeport
 from spikeport.backends.environments import Kit
 from spikeport.backends.mapping_check import MappingCheck, Pair
 from spikeport.backends.processes import living
 from spikeport.backends.spinnaker import board, oracle
 from spikeport.backends.spinnaker.backend import BACKEND
 from spikeport.backends.spinnaker.environment import KIT
+from spikeport.backends.spinnaker.machine import options_of
+from spikeport.compiler.mapping.machine import machine_for
+from spikeport.hw_profiles.records import Dead
+from spikeport.hw_profiles.target import load_target
 from spikeport.ir.diagnostics import BackendUnavailable, RunError, UsageError
+from spikeport.ir.ops import Input, Linear, Output
 from spikeport.runtime.artifact import save_artifact
 from spikeport.runtime.cli.main import run_command
 from spikeport.runtime.oracle import ask_oracle
@@ -185,3 +192,40 @@ def test_nothing_of_the_user_s_home_is_read_or_written(environment, folder, monk
     found = board.map_on_board(dict(BACKEND.script(program, inputs, "a net")), environment)
     assert len(found["machine"]["chips"]) == 48
     assert os.listdir(home) == [".spynnaker.cfg"]
+
+
+def deep(width=700, layers=5):
+    rng = np.random.default_rng(3)
+    parts, before = [("in", Input((64,)))], 64
+    for index in range(layers):
+        weight = (rng.random((width, before)) < 0.05) * rng.normal(0.3, 0.4, (width, before))
+        parts += [(f"w{index}", Linear(weight)), (f"h{index}", lif((width,)))]
+        before = width
+    return chain(*parts, ("out", Output((width,))))
+
+
+def test_on_a_board_with_dead_parts_pacman_gets_the_same_board(environment):
+    dead = Dead(((1, 1),), tuple((0, 0, p) for p in range(1, 11)), ((0, 0, 0),))
+    target = load_target("spinnaker1").without(dead)
+    program = spikeport.compile(deep(), target, profile=PROFILE, arith="spinnaker1")
+    options = options_of(program.routing.machine)
+    cores = ":".join(f"0,0,{p}" for p in range(1, 11))
+    assert options == ("Machine.down_chips=1,1", f"Machine.down_cores={cores}", "Machine.down_links=0,0,0")
+    found = ask_oracle(program, BACKEND, spikes(program.graph, 10))
+    assert found.ok
+    assert found.figure("chips").ours >= 2
+    assert found.figure("cores").ours == found.figure("cores").theirs
+    for figure in ("chips", "compressed", "largest"):
+        assert found.figure(figure).ours <= found.figure(figure).theirs, figure
+
+
+def test_machines_in_spynnaker_s_words():
+    target = load_target("spinnaker1")
+    assert options_of(machine_for(target, 48)) == ()
+    assert options_of(machine_for(target, 4)) == ("Machine.version=3",)
+    small = machine_for(target.without(Dead(links=((0, 0, 0),))), 4)
+    assert options_of(small) == ("Machine.version=3", "Machine.down_links=0,0,0")
+    with pytest.raises(UsageError, match="E554 at --oracle: parts of a machine of 3 boards are dead"):
+        options_of(machine_for(target.without(Dead(chips=((9, 9),))), 144))
+    with pytest.raises(UsageError, match="E554 at --oracle: chip 0,0 is dead"):
+        options_of(machine_for(target.without(Dead(chips=((0, 0),))), 48))
