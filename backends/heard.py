@@ -1,4 +1,4 @@
-"""From what a simulator recorded of its populations to a trace: values of all nodes, rasters and counts, as the reference has them."""
+"""From what a simulator recorded of its populations to a trace: values of all nodes, rasters and counts as in the reference."""
 
 from __future__ import annotations
 

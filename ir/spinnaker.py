@@ -171,7 +171,7 @@ def _whole(name: str, value: Array, one: int, least: int = -LIMIT, limit: int = 
     if np.any(np.abs(exact - bits) > 1e-12 * np.abs(exact)) or np.any(bits < least) or np.any(bits >= limit):
         first = float(np.asarray(value, np.float64).reshape(-1)[0])
         raise ValueError(f"{name} (such as {first:.9g}) is no multiple of 1/{one} from {least / one:g} to {limit / one:g}")
-    return bits.astype(np.int64)
+    return np.asarray(bits, np.int64)
 
 
 def shifts_of(notes: Mapping[str, Any]) -> tuple[int, int]:
@@ -193,7 +193,7 @@ def weight_bits(weight: Array, shifts: tuple[int, int]) -> Array:
     bits = np.rint(exact)
     if np.any(exact != bits) or np.any(np.abs(bits) > MOST):
         raise ValueError(f"its weights are no 16-bit numbers shifted left by {shifts[0]} and {shifts[1]}")
-    return bits.astype(np.int64)
+    return np.asarray(bits, np.int64)
 
 
 def on_grid(network: StepNetwork) -> StepNetwork:

@@ -13,10 +13,10 @@ import numpy as np
 
 from spikeport.backends.base import Availability, Backend, Executable, Fidelity
 from spikeport.backends.course import Course
+from spikeport.backends.heard import Heard, make_trace, wanted
 from spikeport.backends.lava.environment import KIT, REMEDY, find_environment
 from spikeport.backends.lava.line import Line
 from spikeport.backends.lava.plan import Plan, make_plan
-from spikeport.backends.heard import Heard, make_trace, wanted
 from spikeport.backends.lava.ways import findings
 from spikeport.ir.diagnostics import Diagnostic, RunError, UnsupportedError, VerifyError, fail_on_errors
 from spikeport.ir.network import StepNetwork, build_network

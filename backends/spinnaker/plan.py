@@ -8,27 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from spikeport.backends.matrices import Synapses, matrix_of
+from spikeport.backends.ways import Way, ways_of
 from spikeport.ir.network import StepNetwork
-from spikeport.ir.ops import Array, Conv1d, Conv2d, Flatten, Input, Op
+from spikeport.ir.ops import Array, Input
 from spikeport.ir.spinnaker import LIMIT, Core, weight_bits
-
-Synapses = tuple[Array, Array, Array]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Connection:
-    """A connection of the lowered graph: from a source to a population.
-
-    Parameters
-    ----------
-    source, through, target : str
-    delay : int
-    """
-
-    source: str
-    through: str
-    target: str
-    delay: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +23,7 @@ class Plan:
     ----------
     inputs, populations : Mapping[str, slice]
         Where the neurons of each lie among all of their kind.
-    connections : tuple of Connection
+    connections : tuple of Way
     links : dict of arrays
         ``source_of`` to ``weights``.
     groups : dict of arrays
@@ -54,7 +38,7 @@ class Plan:
 
     inputs: dict[str, slice]
     populations: dict[str, slice]
-    connections: tuple[Connection, ...]
+    connections: tuple[Way, ...]
     links: dict[str, Array]
     groups: dict[str, Array]
     registers: dict[str, Array]
@@ -65,75 +49,12 @@ class Plan:
     slots: int
 
 
-def connections_of(network: StepNetwork) -> list[Connection]:
-    """Return every connection of a network on the grid, in the graph's order."""
-    graph, delays = network.graph, network.schedule.delays
-    found = []
-    for path in network.halves:
-        ends: list[list[tuple[str, int]]] = []
-        for forward in (False, True):
-            ways, done = [(path, 0)], []
-            while ways:
-                at, steps = ways.pop()
-                for edge in graph.out_of(at) if forward else graph.into(at):
-                    other, more = (edge.target if forward else edge.source), steps + delays[edge]
-                    if isinstance(graph[other].op, Flatten):
-                        ways.append((other, more))
-                    else:
-                        done.append((other, more))
-            ends.append(done)
-        found += [
-            Connection(source, path, target, before + after)
-            for source, before in ends[0]
-            for target, after in ends[1]
-            if target in network.models
-        ]
-    return found
-
-
-def synapses(op: Op, shape: tuple[int, ...], bits: Array) -> Synapses:
-    """Return the synapses of a weighted node as (rows, ids, weights), a row for each source neuron.
-
-    Parameters
-    ----------
-    op : Op
-        Matrix or convolution.
-    shape : tuple of int
-        Of its source.
-    bits : array of int64
-        Its weights as 16-bit numbers.
-    """
-    if isinstance(op, (Conv1d, Conv2d)):
-        wide = op.as_conv2d() if isinstance(op, Conv1d) else op
-        bits = bits[:, :, None, :] if isinstance(op, Conv1d) else bits
-        source, target, weight = _taps(wide, (shape[0], 1, shape[1]) if isinstance(op, Conv1d) else shape, bits)
-    else:
-        target, source = np.nonzero(bits)
-        weight = bits[target, source]
-    order = np.lexsort((target, source))
-    counts = np.bincount(source, minlength=math.prod(shape))
+def synapses(matrix: Synapses, shifts: tuple[int, int]) -> tuple[Array, Array, Array]:
+    """Return *matrix* as (rows, ids, weights), a row for each source neuron, weights as 16-bit numbers."""
+    order = np.lexsort((matrix.rows, matrix.columns))
+    counts = np.bincount(matrix.columns, minlength=matrix.shape[1])
     rows = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return rows, target[order].astype(np.int64), weight[order].astype(np.int64)
-
-
-def _taps(op: Conv2d, shape: tuple[int, ...], bits: Array) -> Synapses:
-    """Return (source, target, weight) of every synapse of a convolution."""
-    c_out, rows, cols = op.output_shape(shape)
-    per_out, per_in = c_out // op.groups, bits.shape[1]
-    (px, _), (py, _) = op.pads
-    found: list[Synapses] = []
-    o, c, i, j = np.nonzero(bits)
-    channel = o // per_out * per_in + c
-    for y in range(rows):
-        for x in range(cols):
-            at_y = y * op.stride[0] + i * op.dilation[0] - px
-            at_x = x * op.stride[1] + j * op.dilation[1] - py
-            inside = (at_y >= 0) & (at_y < shape[1]) & (at_x >= 0) & (at_x < shape[2])
-            source = (channel * shape[1] + at_y) * shape[2] + at_x
-            target = (o * rows + y) * cols + x
-            found.append((source[inside], target[inside], bits[o, c, i, j][inside]))
-    parts = [np.concatenate(p) for p in zip(*found, strict=True)]
-    return parts[0], parts[1], parts[2]
+    return rows, matrix.rows[order], weight_bits(matrix.values[order], shifts)
 
 
 def make_plan(network: StepNetwork) -> Plan:
@@ -142,17 +63,16 @@ def make_plan(network: StepNetwork) -> Plan:
     inputs = _places({n.path: math.prod(shapes[n.path]) for n in network.graph if type(n.op) is Input})
     cores = {path: model.core for path, model in network.models.items() if isinstance(model.core, Core)}
     populations = _places({path: math.prod(core.shape) for path, core in cores.items()})
-    connections = connections_of(network)
+    connections = ways_of(network)
     lists: dict[str, list[Any]] = {name: [] for name in ("source_of", "source_first", "source_size", "target_first", "delays")}
     rows_at, rows, ids, weights, total, row_total = [], [], [], [], 0, 0
     for one in connections:
         is_population = one.source in populations
         place = populations[one.source] if is_population else inputs[one.source]
-        op = network.ops[one.through]
-        bits = weight_bits(op.parameters()["weight"], cores[one.target].shifts)
-        row, at, values = synapses(op, network.shapes.input[one.through], bits)
+        matrix = matrix_of(network.ops[one.layer], network.shapes.input[one.layer], shapes[one.layer])
+        row, at, values = synapses(matrix, cores[one.target].shifts)
         for name, value in zip(
-            lists, (int(is_population), place.start, place.stop - place.start, populations[one.target].start, one.delay),
+            lists, (int(is_population), place.start, place.stop - place.start, populations[one.target].start, one.steps),
             strict=True,
         ):  # fmt: skip
             lists[name].append(value)
@@ -186,9 +106,9 @@ def make_plan(network: StepNetwork) -> Plan:
     }
     held = [np.zeros(m.shape, np.int64) if m.held_init is None else m.held_init for m in models]
     return Plan(
-        inputs, populations, tuple(connections), links, groups, registers, state["v_init"],
+        inputs, populations, connections, links, groups, registers, state["v_init"],
         np.concatenate([h.reshape(-1).astype(np.int64) for h in held] + [none]),
-        np.maximum(state["i_init"], 0), np.maximum(-state["i_init"], 0), max([c.delay for c in connections], default=1) + 1,
+        np.maximum(state["i_init"], 0), np.maximum(-state["i_init"], 0), max([c.steps for c in connections], default=1) + 1,
     )  # fmt: skip
 
 
