@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from graphs import FEATURES, networks
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
+from late import assert_late
 
 from spikeport.compiler.driver import lower
 from spikeport.compiler.integer.entry import Entry
@@ -15,7 +16,6 @@ from spikeport.compiler.loihi import lower_to_loihi, settle
 from spikeport.compiler.loihi.assemble import assemble
 from spikeport.compiler.loihi.lower import LOIHI
 from spikeport.compiler.loihi.scale import Choice, Quantized
-from spikeport.ir import reference
 from spikeport.ir.diagnostics import UnsupportedError
 from spikeport.ir.loihi import DECAY_ONE, LIMIT, SHIFT
 from spikeport.ir.network import build_network
@@ -67,50 +67,21 @@ def in_wide_registers(network, inputs):
     return graph, profile, lag
 
 
-def assert_late(case):
-    graph, profile, inputs = case
-    network = build_network(graph, profile, "float64")
-    assume(not list(refused(network, frozenset(), LOIHI)))
-    try:
-        found = in_wide_registers(network, inputs)
-    except UnsupportedError:
-        found = None
-    assume(found is not None)
-    low, low_profile, lag = found
-    most = max(lag.values(), default=0)
-    assume(profile.boundary == "reset" or not most)
-    longer = {p: np.concatenate([x, np.zeros((x.shape[0], most, *x.shape[2:]))], axis=1) for p, x in inputs.items()}
-    wanted = run_reference(network, inputs, Recording(None, True))
-    ours = run_reference(build_network(low, low_profile, "float64"), longer, Recording(None))
-    first = []
-    for path, model in network.models.items():
-        if model.threshold is not None:
-            theirs = wanted.spikes[path][:, model.output_delay :]
-            differs = ours.spikes[path][:, lag.get(path, 0) :][:, : theirs.shape[1]] != theirs
-            if differs.any():
-                first.append((int(np.argmax(differs.any(axis=tuple(i for i in range(differs.ndim) if i != 1)))), path, differs))
-    if first:
-        # The first difference must be a tie: weights are in single precision, and sums are taken in another order.
-        step, path, differs = min(first, key=lambda f: f[:2])
-        threshold = network.models[path].threshold
-        distance = np.abs(reference.tested_membrane(network, inputs, path, step) - threshold)
-        assert distance[differs[:, step]].max() < 1e-5 * max(np.abs(threshold).max(), np.abs(wanted.v[path]).max()), (
-            path,
-            step,
-        )
+def refusals(network):
+    return list(refused(network, frozenset(), LOIHI))
 
 
 @settings(max_examples=120, suppress_health_check=FILTERED)
 @given(networks(features=FEATURES - {"threshold", "integrator"}, profiles=PROFILES))
 def test_spikes_are_those_of_the_source_model_late_by_the_lags(case):
-    assert_late(case)
+    assert_late(case, refusals, in_wide_registers)
 
 
 @pytest.mark.slow
 @settings(max_examples=1500, suppress_health_check=FILTERED)
 @given(networks(features=FEATURES - {"threshold", "integrator"}, profiles=PROFILES))
 def test_spikes_of_many_networks(case):
-    assert_late(case)
+    assert_late(case, refusals, in_wide_registers)
 
 
 @settings(max_examples=60)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from graphs import FEATURES, networks
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
+from late import assert_late
 
 from spikeport.compiler.driver import lower
 from spikeport.compiler.integer.entry import Entry
@@ -14,12 +15,9 @@ from spikeport.compiler.spinnaker import lower_to_spinnaker
 from spikeport.compiler.spinnaker.lower import SPINNAKER, form
 from spikeport.compiler.spinnaker.registers import decays, too_slow
 from spikeport.compiler.spinnaker.settle import settle
-from spikeport.ir import reference
 from spikeport.ir.diagnostics import UnsupportedError
-from spikeport.ir.network import build_network
 from spikeport.ir.nir_io import from_nir, to_nir
-from spikeport.ir.reference import run_reference, silent_inputs
-from spikeport.ir.trace import Recording
+from spikeport.ir.reference import silent_inputs
 from spikeport.ir.verify import verify
 from spikeport.runtime.artifact import load_artifact, save_artifact
 
@@ -50,51 +48,21 @@ def unrounded(network, inputs):
     return graph, graph.profile, lag
 
 
-def assert_late(case):
-    graph, profile, inputs = case
-    network = build_network(graph, profile, "float64")
-    assume(not list(refused(network, frozenset(), SPINNAKER)))
-    assume(not list(too_slow(network, frozenset())))
-    try:
-        found = unrounded(network, inputs)
-    except UnsupportedError:
-        found = None
-    assume(found is not None)
-    low, low_profile, lag = found
-    most = max(lag.values(), default=0)
-    assume(profile.boundary == "reset" or not most)
-    longer = {p: np.concatenate([x, np.zeros((x.shape[0], most, *x.shape[2:]))], axis=1) for p, x in inputs.items()}
-    wanted = run_reference(network, inputs, Recording(None, True))
-    ours = run_reference(build_network(low, low_profile, "float64"), longer, Recording(None))
-    first = []
-    for path, model in network.models.items():
-        if model.threshold is not None:
-            theirs = wanted.spikes[path][:, model.output_delay :]
-            differs = ours.spikes[path][:, lag.get(path, 0) :][:, : theirs.shape[1]] != theirs
-            if differs.any():
-                first.append((int(np.argmax(differs.any(axis=tuple(i for i in range(differs.ndim) if i != 1)))), path, differs))
-    if first:
-        # The first difference must be a tie: weights are in single precision, and sums are taken in another order.
-        step, path, differs = min(first, key=lambda f: f[:2])
-        threshold = network.models[path].threshold
-        distance = np.abs(reference.tested_membrane(network, inputs, path, step) - threshold)
-        assert distance[differs[:, step]].max() < 1e-5 * max(np.abs(threshold).max(), np.abs(wanted.v[path]).max()), (
-            path,
-            step,
-        )
+def refusals(network):
+    return [*refused(network, frozenset(), SPINNAKER), *too_slow(network, frozenset())]
 
 
 @settings(max_examples=100, suppress_health_check=FILTERED)
 @given(networks(features=FEATURES - {"threshold", "integrator"}, profiles=PROFILES))
 def test_spikes_are_those_of_the_source_model_late_by_the_lags(case):
-    assert_late(case)
+    assert_late(case, refusals, unrounded)
 
 
 @pytest.mark.slow
 @settings(max_examples=800, suppress_health_check=FILTERED)
 @given(networks(features=FEATURES - {"threshold", "integrator"}, profiles=PROFILES))
 def test_spikes_of_many_networks(case):
-    assert_late(case)
+    assert_late(case, refusals, unrounded)
 
 
 @settings(max_examples=60, suppress_health_check=FILTERED)
