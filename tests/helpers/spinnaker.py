@@ -68,7 +68,7 @@ def spinnaker_networks(draw, *, max_layers=3, max_steps=20):
             shifts[1] = shifts[0]
         notes[path] = {NOTE: {"shifts": shifts, "scale": 1.0}}
         fronts, ops = [source], []
-        if len(s.shape[source]) == 3 and draw(st.booleans()):
+        if len(s.shape[source]) == 3 and min(s.shape[source][1:]) > 1 and draw(st.booleans()):
             stride = draw(st.integers(1, 2))
             weight = _weights(draw, rng, (3, s.shape[source][0], 2, 2), shifts)
             ops.append(Conv2d(None, weight, (stride, 1), (draw(st.integers(0, 1)), 0), (1, 1), 1, np.zeros(3)))
