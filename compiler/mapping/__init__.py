@@ -55,7 +55,8 @@ def map_graph(
     Raises
     ------
     CapacityError
-        E401 (a neuron that fits no core), E402 (too few chips), E403 (delay), E406 (too many ways).
+        E401 (a neuron that fits no core), E402 (too few chips), E403 (delay), E406 (too many ways); with routing tables E410
+        and E411 (no machine, or dead parts that it has not), E412 (a table too long), E413 (keys), E415 (shared memory).
     UnsupportedError
         E520, a construct that the target refuses.
     UsageError
