@@ -151,14 +151,28 @@ def test_the_doctor_says_what_is_missing(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("version", ["3.10", "3.11"])
-def test_either_python_makes_an_environment_that_spikes_the_same(version, tmp_path):
+@pytest.mark.parametrize(("kit", "version"), [(kit, v) for kit in (KIT, SPYNNAKER) for v in kit.pins])
+def test_every_python_makes_an_environment_that_works(kit, version, tmp_path):
     found = next(
-        (p for c in environments.candidates(("3.10", "3.11")) if (p := KIT.interpreter_at(c)) and p.version == version), None
+        (p for c in environments.candidates((version,)) if (p := kit.interpreter_at(c)) and p.version == version), None
     )
     if found is None:
         pytest.skip(f"needs Python {version}")
-    text = setups.set_up(KIT, tmp_path / "lava", print, found.path)  # which runs a network in it
-    assert text.startswith(f"Lava's environment is built: Python {version}")
-    assert KIT.read_mark(tmp_path / "lava")["python"].startswith(version)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".lava.lock", "lava"]
+    place = tmp_path / kit.name
+    text = setups.set_up(kit, place, print, found.path)  # which runs a network in it, and looks at what it does
+    assert text.startswith(f"{kit.title}'s environment is built: Python {version}")
+    assert kit.read_mark(place)["python"].startswith(version)
+    left = {p.name for p in tmp_path.iterdir()} - {"cache"}  # where pip keeps what it built
+    assert left == {f".{kit.name}.lock", kit.name}
+
+
+def test_an_environment_whose_first_network_does_otherwise_is_not_kept(tmp_path):
+    answer = '{"cores": 2, "chips": 1, "python": "3.11.0", "numpy": "2"}'
+    # It "makes" an environment by copying itself there; all that runs in it gives the same answer.
+    make = 'for place in "$@"; do :; done; case "$*" in *venv*) mkdir -p "$place/bin"; cp "$0" "$place/bin/python";; esac'
+    python = fake_python(tmp_path / "python3.11", then=f"{make}; echo '{answer}'")
+    with pytest.raises(
+        BackendUnavailable, match="E547: sPyNNaker's environment cannot be built: cores of its first network is 2"
+    ):
+        setups.set_up(SPYNNAKER, tmp_path / "there" / "spynnaker", print, python)
+    assert [p.name for p in (tmp_path / "there").iterdir()] == [".spynnaker.lock"]
