@@ -60,7 +60,7 @@ class Trace:
     meta : Mapping
         Backend, profile, arithmetic, dt, digests, versions.
     i : Mapping[str, array of floats, shape (samples, steps, *shape)]
-        Currents of the neurons (Lava's ``u``), where states were recorded, in arithmetic ``loihi``.
+        Currents of the neurons (Lava's ``u``), where states were recorded, in the arithmetics of chips.
     """
 
     spikes: Mapping[str, Array]
@@ -96,7 +96,7 @@ class Recording:
     paths : tuple of str or None
         Nodes beside the graph's outputs; None keeps every spiking node.
     state : bool
-        Whether to keep membranes (and currents in arithmetic ``loihi``): of the recorded neurons, and of every spiking one.
+        Whether to keep membranes (and currents in the arithmetics of chips): of the recorded neurons, and of every spiking one.
     """
 
     paths: tuple[str, ...] | None = ()

@@ -175,7 +175,7 @@ def compile(
     passes : str or None
         Pipeline in place of the level's, such as ``"canonicalise,dead{keep=probe}"``.
     data : path, array or Mapping, optional
-        Calibration input, for passes that need it and for the scales of arithmetic ``loihi``. A mapping or ``.npz`` may
+        Calibration input, for passes that need it and for the scales of chips' integers. A mapping or ``.npz`` may
         hold ``labels`` beside the inputs, an integer for each sample: accuracies are then measured too.
     seed : int
         For passes that draw random numbers.
@@ -188,8 +188,8 @@ def compile(
     evaluator : Evaluator or None
         Who runs models for passes that need it; None is the engine.
     allow : tuple of str
-        Approximations that are asked for: ``"reset-change"`` lets arithmetic ``loihi`` reset to 0 where the model
-        subtracts.
+        Approximations that are asked for: ``"reset-change"`` lets arithmetics ``loihi`` and ``spinnaker1`` reset to 0 where
+        the model subtracts, ``"slow-leak"`` gives ``spinnaker1`` a leak of 1/32768 where the model has none.
     dead : Dead or None
         Chips, cores and links that do not work, beside those of the target's file; only targets with routing tables
         (spinnaker1) go around them.

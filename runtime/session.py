@@ -78,7 +78,7 @@ class RunResult:
 
     @property
     def i(self) -> dict[str, Array]:
-        """Currents (Lava's ``u``), where states were recorded, in arithmetic ``loihi``."""
+        """Currents (Lava's ``u``), where states were recorded, in the arithmetics of chips."""
         return {path: self._fit(a) for path, a in self.trace.i.items()}
 
     @property
