@@ -75,7 +75,8 @@ def configure(folder, more):
 
 def map_program(folder, more):
     """Run FOLDER/run.py until its tables are compressed; return what PACMAN made."""
-    os.environ |= {"HOME": folder, "XDG_CACHE_HOME": folder, "XDG_CONFIG_HOME": folder}  # matplotlib's, too
+    # The XDG folders: matplotlib writes there, and sPyNNaker looks for a second configuration.
+    os.environ |= {"HOME": folder, "XDG_CACHE_HOME": f"{folder}/cache", "XDG_CONFIG_HOME": f"{folder}/config"}
     os.chdir(folder)
     configure(folder, more)
     from spinn_front_end_common.interface.abstract_spinnaker_base import AbstractSpinnakerBase
