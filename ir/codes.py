@@ -590,6 +590,11 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "Client and daemon are of different versions, or the client is none of ours."),
     ("E884", "a folder of state that cannot be used",
      "Another daemon keeps its state there, or one of another version did. Give another with --state."),
+    ("E885", "a fault that cannot be read",
+     "It is written name:key=value,key=value, several joined by /: spike_drop:p=0.01,seed=3/device_dies:step=40. The message "
+     "says what the fault takes; a layer whose path has one of / , = in it cannot be named."),
+    ("E886", "a fault without a rate",
+     "Only faults with an extent can be varied: spike_drop, late, bit_flip, saturate, dead_core, dead_link, stuck."),
     ("E901", "an unknown pass",
      "`spikeport passes` lists what there is."),
     ("E902", "a pipeline that cannot be read",

@@ -6,13 +6,17 @@ from typing import Any
 
 from spikeport.ir.diagnostics import Diagnostic, UsageError
 from spikeport.runtime.hil.device import Device
-from spikeport.runtime.hil.faults import FaultyDevice, parse_faults
+from spikeport.runtime.hil.faults import parse_faults
 
 
 def faulty(device: Device, spec: str) -> Device:
     """Return *device* with the faults of *spec* that are the device's or the network's; those of the way are not its own."""
     own = tuple(f for f in parse_faults(spec) if f.kind != "transport")
-    return FaultyDevice(device, own) if own else device
+    if not own:
+        return device
+    from spikeport.runtime.hil.faulty import FaultyDevice
+
+    return FaultyDevice(device, own)
 
 
 def through_proxy(url: str, spec: str) -> tuple[str, Any]:
