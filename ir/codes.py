@@ -592,9 +592,15 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "Another daemon keeps its state there, or one of another version did. Give another with --state."),
     ("E885", "a fault that cannot be read",
      "It is written name:key=value,key=value, several joined by /: spike_drop:p=0.01,seed=3/device_dies:step=40. The message "
-     "says what the fault takes; a layer whose path has one of / , = in it cannot be named."),
+     "says what the fault takes."),
     ("E886", "a fault without a rate",
      "Only faults with an extent can be varied: spike_drop, late, bit_flip, saturate, dead_core, dead_link, stuck."),
+    ("E895", "a fault that does not happen on the way",
+     "The proxy between client and daemon does delay, drop, truncate, corrupt, duplicate, half_open and reset. Faults of a "
+     "device or a network are FaultyDevice's."),
+    ("E887", "a fault that cannot be done to this program",
+     "Dead cores and links need a program that is mapped on a chip; a layer has to be there, and to have what the fault is "
+     "about. Nothing is left out silently: name another layer, or compile for a target or for another arithmetic."),
     ("E901", "an unknown pass",
      "`spikeport passes` lists what there is."),
     ("E902", "a pipeline that cannot be read",

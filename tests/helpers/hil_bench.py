@@ -17,6 +17,8 @@ from spikeport.runtime.hil.client import connect
 from spikeport.runtime.hil.daemon.config import Config, DeviceConfig, Limits
 from spikeport.runtime.hil.daemon.server import Daemon
 from spikeport.runtime.hil.device import LocalDevice
+from spikeport.runtime.hil.faults import parse_faults
+from spikeport.runtime.hil.proxy import Proxy
 
 HELPERS = Path(__file__).parent
 INPUTS = {"input": spikes((1, 12, 4)).astype(np.float64)}
@@ -60,6 +62,12 @@ def path_of_helpers():
             del os.environ["PYTHONPATH"]
         else:
             os.environ["PYTHONPATH"] = before
+
+
+def through(url, faults=""):
+    """Return a proxy with transport faults before the daemon at *url*."""
+    host, _, port = url.partition("://")[2].rpartition(":")
+    return Proxy(host, int(port), parse_faults(faults) if faults else ())
 
 
 class Process:

@@ -14,7 +14,7 @@ from spikeport.runtime.hil.daemon.config import Limits
 from spikeport.runtime.hil.daemon.desk import Job
 from spikeport.runtime.hil.daemon.errors import error_json
 from spikeport.runtime.hil.daemon.keeper import Keeper
-from spikeport.runtime.hil.daemon.leases import Lease
+from spikeport.runtime.hil.daemon.places import Lease
 from spikeport.runtime.hil.daemon.refusals import too_busy
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.outcome import HilError, Outcome

@@ -15,8 +15,8 @@ from spikeport.runtime.hil import wire
 from spikeport.runtime.hil.daemon.config import DeviceConfig
 from spikeport.runtime.hil.daemon.desk import Desk, Job
 from spikeport.runtime.hil.daemon.errors import error_from
-from spikeport.runtime.hil.daemon.leases import Lease
 from spikeport.runtime.hil.daemon.line import Line, Revoked, WorkerLost
+from spikeport.runtime.hil.daemon.places import Lease
 from spikeport.runtime.hil.daemon.refusals import quarantined, stale
 from spikeport.runtime.hil.device import DeviceInfo
 from spikeport.runtime.hil.outcome import HilError, Outcome

@@ -21,7 +21,8 @@ from spikeport.runtime.hil.daemon.config import Config
 from spikeport.runtime.hil.daemon.desk import Desk
 from spikeport.runtime.hil.daemon.jobs import Jobs
 from spikeport.runtime.hil.daemon.keeper import Keeper
-from spikeport.runtime.hil.daemon.leases import Book, Lease, Want
+from spikeport.runtime.hil.daemon.leases import Book
+from spikeport.runtime.hil.daemon.places import Lease, Want
 from spikeport.runtime.hil.daemon.requests import Who, name_of, order_of
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.daemon.uploads import Uploads
@@ -95,6 +96,8 @@ class Service:
                 raise wire_error(f"there is no method {method!r:.40}", "E883")
             who = Who(self._admit(method, secret), client)
             answer, more = getattr(self, f"_{method}")(who, header, body)
+            if "seen" in header:
+                answer = {**answer, "told": self.book.tell(field(header, "lease", str, ""))}
             return wire.encode(answer, more)
         except HilError as error:
             if method != "wait":
@@ -145,7 +148,7 @@ class Service:
 
         def ask() -> Lease | int:
             found = self.book.ask(who.owner, who.client, name, want, ttl)
-            return found if isinstance(found, int) else self.book.hold(who.owner, found.id, found.fence)
+            return found if isinstance(found, int) else self.book.claim(found)
 
         found = ask()
         until = time.monotonic() + min(field(header, "wait_s", float, 0.0), self.limits.poll_s)
@@ -196,7 +199,7 @@ class Service:
 
     def _do(self, who: Who, header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         """Begin a request, or with an id that is known go on with it: what was done once is not done again."""
-        name, what = name_of(header), {k: v for k, v in header.items() if k != "wait_s"}
+        name, what = name_of(header), {k: v for k, v in header.items() if k not in ("wait_s", "seen")}
         digest = hashlib.sha256(dump_json(what) + body).hexdigest()
 
         def begin() -> tuple[Lease, Keeper, dict[str, Any]]:
@@ -232,7 +235,8 @@ class Service:
         return {"revoked": lease is not None}, b""
 
     def _lease(self, who: Who, header: Mapping[str, Any]) -> Lease:
-        return self.book.hold(who.owner, field(header, "lease", str), field(header, "fence", int))
+        seen = field(header, "seen", int) if "seen" in header else None
+        return self.book.hold(who.owner, field(header, "lease", str), field(header, "fence", int), seen)
 
     @contextlib.contextmanager
     def _poll(self) -> Any:

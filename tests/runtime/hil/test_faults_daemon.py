@@ -25,7 +25,7 @@ from hil_drivers import LARGE, SLOW
 from spikeport.ir.diagnostics import UsageError
 from spikeport.runtime.hil import wire
 from spikeport.runtime.hil.client import connect
-from spikeport.runtime.hil.daemon.leases import Want
+from spikeport.runtime.hil.daemon.places import Want
 from spikeport.runtime.hil.daemon.service import Service
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.outcome import HilError, Outcome

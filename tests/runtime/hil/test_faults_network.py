@@ -6,9 +6,8 @@ import threading
 
 import pytest
 import trustme
-from hil_bench import PATIENCE_S, artifact, assert_same, audit, run, running, until, works
+from hil_bench import PATIENCE_S, artifact, assert_same, audit, run, running, through, until, works
 from hil_drivers import SLOW
-from hil_proxy import BlackHole
 
 from spikeport.ir.diagnostics import UsageError
 from spikeport.runtime.hil import wire
@@ -52,42 +51,54 @@ def refused(call, *args, **options):
     return found.value.diagnostics[0]
 
 
+BOTH = frozenset({"up", "down"})
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("ways", [("up",), ("down",), ("up", "down")])
+@pytest.mark.parametrize("ways", [frozenset({"up"}), frozenset({"down"}), BOTH])
 def test_a_half_open_connection_is_found_by_both_sides(bench, ways):
-    with BlackHole(bench.server.port) as hole, connect(hole.url, retry_s=0.0) as pool:
+    with through(bench.url) as hole, connect(f"hild://{hole.address}", retry_s=0.0) as pool:
         leased = pool.lease(ttl_s=600.0)
         run(leased)
-        for way in ways:
-            setattr(hole, way, False)
+        hole.silent = ways
         assert refused(run, leased, load=False).code == "E865"  # the client's side
-        if "up" in ways:  # the daemon's side: it hears nothing
-            until(lambda: any(line["event"] == "peer silent" for line in audit(bench.service.config.state)))
+        # The daemon's side: it hears nothing, or hears that nothing it says arrives.
+        until(lambda: any(line["event"] == "peer silent" for line in audit(bench.service.config.state)))
         assert bench.service.book.of("one") is not None  # it was promised 600 s, and might come back
-        for way in ways:
-            setattr(hole, way, True)
-        hole_is_over(pool, leased)
+        hole.silent = frozenset()
+        pool.retry_s = 20.0
+        pool._channel.renew()
+        assert_same(run(leased, load=False))
+        until(lambda: bench.service.book.state()["silent"] == 0)
+        leased.close()
     works(bench.url)
 
 
-def hole_is_over(pool, leased):
-    pool.retry_s = 20.0
-    pool._channel.renew()
-    assert_same(run(leased, load=False))
-    leased.close()
+@pytest.mark.slow
+def test_a_client_that_hears_nothing_does_not_keep_its_lease(bench):
+    with through(bench.url) as hole, connect(f"hild://{hole.address}", retry_s=0.0) as pool:
+        pool.lease(ttl_s=2.0)
+        hole.silent = frozenset({"down"})  # its signs of life do arrive
+        works(bench.url)
+        why = [line["why"] for line in audit(bench.service.config.state) if line["event"] == "lease over"]
+        assert why[0] == "expired"
 
 
 @pytest.mark.slow
 def test_a_half_open_connection_in_mid_run_costs_time_not_the_result(bench):
-    with BlackHole(bench.server.port) as hole, connect(hole.url, retry_s=PATIENCE_S) as pool, pool.lease() as leased:
+    with (
+        through(bench.url) as hole,
+        connect(f"hild://{hole.address}", retry_s=PATIENCE_S) as pool,
+        pool.lease() as leased,
+    ):
         leased.load(artifact())
         caught = []
         thread = threading.Thread(target=lambda: caught.append(run(leased, SLOW, load=False)))
         thread.start()
         until(lambda: bench.service.jobs._live)
-        hole.down = False  # the run ends meanwhile, and its answer does not come through
+        hole.silent = frozenset({"down"})  # the run ends meanwhile, and its answer does not come through
         until(lambda: pool.losses)
-        hole.down = True
+        hole.silent = frozenset()
         thread.join()
         assert_same(caught[0])
     runs = [line for line in audit(bench.service.config.state) if line["event"] == "done" and line["do"] == "run"]
