@@ -601,6 +601,11 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E887", "a fault that cannot be done to this program",
      "Dead cores and links need a program that is mapped on a chip; a layer has to be there, and to have what the fault is "
      "about. Nothing is left out silently: name another layer, or compile for a target or for another arithmetic."),
+    ("E888", "a fault that this device cannot have",
+     "Hardware runs a mapped program as it is, recorded answers are those of a sound network, and a test does not kill its own "
+     "process. Inject it into a simulator."),
+    ("E889", "a device that died on purpose",
+     "The fault device_dies was injected, or a device that hangs on purpose was closed."),
     ("E901", "an unknown pass",
      "`spikeport passes` lists what there is."),
     ("E902", "a pipeline that cannot be read",

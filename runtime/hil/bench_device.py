@@ -61,6 +61,12 @@ class BenchDevice(Device):
             self._runs.append((self._artifact, run))
         return run
 
+    def exchange(self, inner: Device) -> None:
+        """Let *inner* run from here on, with the program that is loaded."""
+        self.inner = inner
+        if self._artifact is not None:
+            inner.load(self._artifact.data)
+
     def reset(self) -> None:
         """Clear program and state; see `Device.reset`."""
         self._artifact = None

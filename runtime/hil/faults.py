@@ -197,7 +197,8 @@ def parse_faults(text: str) -> tuple[Fault, ...]:
     UsageError
         E885 for every name, option or value that cannot be, with those that can.
     """
-    faults, found = [], []
+    faults: list[Fault] = []
+    found: list[Diagnostic] = []
     for part in text.split("/"):
         try:
             faults.append(_parse(part.strip()))

@@ -88,8 +88,10 @@ class Visit:
         from spikeport.runtime.hil.bench_faults import faulty
 
         device = self._device(device)
-        device.inner = faulty(device.inner, spec)
+        device.exchange(faulty(device.inner, spec))
         self.faults.append(spec)
+        if miss := self.want.misses(device.info):  # a fault may have made it another device than was asked for
+            raise NoDevice(miss)
         return device
 
     def _device(self, device: BenchDevice | None) -> BenchDevice:
