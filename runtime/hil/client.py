@@ -22,7 +22,7 @@ from spikeport.runtime.hil import wire
 from spikeport.runtime.hil.device import DeviceInfo
 from spikeport.runtime.hil.outcome import HilError, Outcome
 from spikeport.runtime.hil.remote import RemoteDevice
-from spikeport.runtime.hil.transport import ANSWER_S, POLL_S, Channel, Lost
+from spikeport.runtime.hil.transport import ANSWER_S, POLL_S, Channel, Lost, pace
 from spikeport.runtime.hil.wire import field
 
 
@@ -170,6 +170,7 @@ class Pool:
         try:
             while True:
                 left = max(0.0, until - time.monotonic())
+                asked = time.monotonic()
                 answer, _ = self.call("acquire", {**ask, "wait_s": min(left, POLL_S)}, seconds=ANSWER_S + POLL_S)
                 state = field(answer, "state", str)
                 if state == "granted":
@@ -183,8 +184,7 @@ class Pool:
                         Diagnostic("E870", target or "", f"no device became free within {wait_s:g} s ({state}, place {place})",
                                    "wait longer, or add devices", {"place": place}), Outcome.TIMEOUT,
                     )  # fmt: skip
-                if left < POLL_S:
-                    time.sleep(0.05)
+                pace(asked)
         finally:
             if not granted:
                 self.quietly("cancel", {"id": ticket})

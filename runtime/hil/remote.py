@@ -15,7 +15,7 @@ from spikeport.runtime.hil import wire
 from spikeport.runtime.hil.daemon.errors import error_from
 from spikeport.runtime.hil.device import Device, DeviceInfo, DeviceRun
 from spikeport.runtime.hil.outcome import HilError, Outcome
-from spikeport.runtime.hil.transport import ANSWER_S, POLL_S
+from spikeport.runtime.hil.transport import ANSWER_S, POLL_S, pace
 from spikeport.runtime.hil.wire import field
 
 if TYPE_CHECKING:
@@ -151,11 +151,13 @@ class RemoteDevice(Device):
 
     def _do(self, what: Mapping[str, Any], body: bytes = b"") -> tuple[dict[str, Any], bytes]:
         """Make a request and wait for its answer; raise what went wrong."""
-        name = secrets.token_hex(16)
+        name, asked = secrets.token_hex(16), time.monotonic()
         answer, piece = self._call("do", {**what, "id": name, "wait_s": POLL_S}, body, seconds=ANSWER_S + POLL_S)
         while (state := field(answer, "state", str)) == "running":
             if self.on_progress is not None and answer.get("of"):
                 self.on_progress(field(answer, "step", int), field(answer, "of", int))
+            pace(asked)
+            asked = time.monotonic()
             answer, piece = self._call("wait", {"id": name, "wait_s": POLL_S}, seconds=ANSWER_S + POLL_S)
         if state != "done":
             raise wire.wire_error(f"a request is in the state {state!r:.40}")

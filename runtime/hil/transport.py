@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent import futures
 from pathlib import Path
@@ -26,8 +27,15 @@ _ERROR = "spikeport-error-bin"
 PING_S, WAIT_S = 1.5, 1.5
 #: Seconds for an answer, beside those that a call waits in the daemon for what is not there yet.
 ANSWER_S, POLL_S = 2.5, 1.0
+#: Seconds between two questions whether something has come that was not there yet.
+PACE_S = 0.05
 _STATUS = {"E866": "FAILED_PRECONDITION", "E867": "UNAUTHENTICATED", "E871": "RESOURCE_EXHAUSTED", "E877": "INVALID_ARGUMENT",
            "E883": "UNIMPLEMENTED", "E881": "RESOURCE_EXHAUSTED"}  # fmt: skip
+
+
+def pace(asked: float) -> None:
+    """Wait until *asked* (monotonic) is PACE_S ago: a daemon that has no thread left to let us wait answers at once."""
+    time.sleep(max(0.0, asked + PACE_S - time.monotonic()))
 
 
 def _grpc() -> Any:

@@ -18,6 +18,7 @@ from spikeport.runtime.hil.daemon.config import Config, DeviceConfig, Limits
 from spikeport.runtime.hil.daemon.server import Daemon
 from spikeport.runtime.hil.device import LocalDevice
 from spikeport.runtime.hil.faults import parse_faults
+from spikeport.runtime.hil.outcome import HilError
 from spikeport.runtime.hil.proxy import Proxy
 
 HELPERS = Path(__file__).parent
@@ -135,10 +136,11 @@ def _state(entry):
 def workers(state):
     """Return the processes that hold devices: children of guards."""
     found = orphans(state)
-    return [pid for pid in found if _parent(pid) in found]
+    return [pid for pid in found if parent(pid) in found]
 
 
-def _parent(pid):
+def parent(pid):
+    """Return who started a process, 0 where it is gone."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
@@ -176,6 +178,22 @@ def assert_same(found):
     for key, array in wanted.items():
         np.testing.assert_array_equal(got[key], array)
         assert got[key].dtype == array.dtype
+
+
+def full_disk(store):
+    """Let the database grow no further, and fill what room it has."""
+    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    for row in range(100_000):
+        try:
+            store.begin("filler", f"filler-{row}", "d" * 500, "l", "one", 1)
+        except HilError:
+            return
+
+
+def make_room(store):
+    """Undo `full_disk`."""
+    store._db.execute("PRAGMA max_page_count = 1000000")
 
 
 def audit(state):

@@ -75,8 +75,8 @@ class Jobs:
         """Enter the answer of *job*: kept first, told then."""
         job.answer = ({**header, "ok": True}, body, file)
         job.body = b""
-        size = len(body) if file is None else file.stat().st_size
         try:
+            size = len(body) if file is None else file.stat().st_size
             self._keep(job)
         except (HilError, OSError) as error:
             reason = error.diagnostics[0].message if isinstance(error, HilError) else str(error)

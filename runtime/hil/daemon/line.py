@@ -59,23 +59,36 @@ class Line:
         self._cpu = 0.0
         self._text, self._status_text = bytearray(), b""
         folder.mkdir(parents=True, mode=0o700)
-        life, self._life = os.pipe()
-        self._status, status = os.pipe()
         if log.exists() and log.stat().st_size > 2**22:
             os.replace(log, log.with_suffix(".1"))
+        life, self._life = os.pipe()
+        self._status, status = os.pipe()
         command = [sys.executable, "-P", "-m", "spikeport.runtime.hil.daemon.worker", str(life), str(status)]
-        with log.open("ab") as errors:
-            self.process = subprocess.Popen(
-                [*command, str(self.limits["memory_bytes"])], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                cwd=folder, env=_environment(folder), pass_fds=(life, status), start_new_session=True, bufsize=0,
-            )  # fmt: skip
-        os.close(life)
-        os.close(status)
+        try:
+            with log.open("ab") as errors:
+                self.process = subprocess.Popen(
+                    [*command, str(self.limits["memory_bytes"])], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    stderr=errors, cwd=folder, env=_environment(folder), pass_fds=(life, status), start_new_session=True,
+                    bufsize=0,
+                )  # fmt: skip
+        except BaseException:  # no processes or no descriptors are left: what we took of them is given back
+            for fd in (self._life, self._status):
+                os.close(fd)
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finally:
+            os.close(life)
+            os.close(status)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._orders, self._answers = self.process.stdin.fileno(), self.process.stdout.fileno()
         for fd in (self._orders, self._answers, self._status):
             os.set_blocking(fd, False)
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether `end` was called; its descriptors are closed then, and must not be used."""
+        return self._life < 0
 
     @property
     def fd(self) -> int:
@@ -182,7 +195,7 @@ class Line:
 
     def end(self, wait_first: bool = False) -> None:
         """End the worker, its guard and all that they started, and remove the folder; again does no harm."""
-        if self._life < 0:
+        if self.is_ended:
             return
         if wait_first:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -200,7 +213,24 @@ class Line:
             with contextlib.suppress(OSError):
                 stream.close()
         os.close(self._status)
+        if self.process.returncode < 0:  # the guard itself was killed, and did not see to what was left
+            sweep(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def sweep(folder: Path) -> list[int]:
+    """Kill the processes that were started for workers in *folder* or below it, which nobody guards any more; return them.
+
+    Theirs is a temporary folder there, by their environment; that of other users' processes cannot be read, nor can they.
+    """
+    found, mark = [], f"TMPDIR={folder}".encode()
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            words = entry.read_bytes().split(b"\0")
+            if any(word == mark or word.startswith(mark + b"/") for word in words) and int(entry.parent.name) != os.getpid():
+                os.kill(int(entry.parent.name), signal.SIGKILL)
+                found.append(int(entry.parent.name))
+    return found
 
 
 def _environment(folder: Path) -> dict[str, str]:

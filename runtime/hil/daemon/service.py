@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -22,7 +23,9 @@ from spikeport.runtime.hil.daemon.desk import Desk
 from spikeport.runtime.hil.daemon.jobs import Jobs
 from spikeport.runtime.hil.daemon.keeper import Keeper
 from spikeport.runtime.hil.daemon.leases import Book
+from spikeport.runtime.hil.daemon.line import sweep
 from spikeport.runtime.hil.daemon.places import Lease, Want
+from spikeport.runtime.hil.daemon.refusals import stale
 from spikeport.runtime.hil.daemon.requests import Who, name_of, order_of
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.daemon.uploads import Uploads
@@ -51,10 +54,15 @@ class Service:
     def __init__(
         self, config: Config, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
     ) -> None:
+        # Workers have folders of their own to work in, where a relative path would lead elsewhere.
+        config = dataclasses.replace(config, state=config.state.resolve())
         self.config, self.limits = config, config.limits
         self.tokens = Tokens(config.tokens, wall)
         self.store = Store(config.state)
         self.audit = Audit(config.state / "audit.jsonl", wall)
+        # A daemon before this one that was killed together with its guards has left processes.
+        for pid in sweep(config.state / "work"):
+            self.audit.write("process left", pid=pid)
         shutil.rmtree(config.state / "work", ignore_errors=True)
         self.uploads = Uploads(config.state / "uploads", self.limits)
         self.book = Book(self.store, self.limits, clock, self._granted, self._over)
@@ -102,7 +110,7 @@ class Service:
         except HilError as error:
             if method != "wait":
                 first = error.diagnostics[0]
-                self.audit.write("refused", method=method[:20], peer=peer, client=client, code=first.code, reason=first.message)
+                self.audit.refusal(method=method[:20], peer=peer, client=client, code=first.code, reason=first.message)
             raise
 
     def _admit(self, method: str, secret: str | None) -> str:
@@ -191,6 +199,9 @@ class Service:
         lease = self._lease(who, header)
         total, offset = field(header, "total", int), field(header, "offset", int)
         have = self.uploads.put(lease.id, field(header, "sha256", str), total, offset, body)
+        if lease.why_over:  # it ended meanwhile: nobody would remove what came after that
+            self.uploads.drop(lease.id)
+            raise stale(lease.device)
         if have == total:
             self.audit.write(
                 "upload", owner=who.key, device=lease.device, fence=lease.fence, sha256=header["sha256"], bytes=total
@@ -259,14 +270,9 @@ class Service:
 
     def _granted(self, lease: Lease) -> None:
         self.audit.write(
-            "lease",
-            device=lease.device,
-            owner=lease.owner or None,
-            client=lease.client,
-            lease=lease.id,
-            fence=lease.fence,
+            "lease", device=lease.device, owner=lease.owner or None, client=lease.client, lease=lease.id, fence=lease.fence,
             ttl=lease.ttl,
-        )
+        )  # fmt: skip
         self.keepers[lease.device].wake()
 
     def _over(self, lease: Lease) -> None:
