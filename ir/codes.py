@@ -606,6 +606,14 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
      "process. Inject it into a simulator."),
     ("E889", "a device that died on purpose",
      "The fault device_dies was injected, or a device that hangs on purpose was closed."),
+    ("E890", "a sweep over faults that cannot be",
+     "It needs a fault that has a rate, rates from 0, a seed at least, and an output that says the class: the message says "
+     "which of them is wrong."),
+    ("E891", "matplotlib is not installed",
+     "It draws the picture; numbers and table come without it. pip install 'spikeport[hil]'."),
+    ("E896", "a message that was damaged on the way",
+     "Its check sum is not that of its bytes. It is sent again for as long as retry_s says; where that keeps happening, a "
+     "cable, a bridge or a proxy between client and daemon spoils bytes. TLS (hilds://) notices it earlier."),
     ("E901", "an unknown pass",
      "`spikeport passes` lists what there is."),
     ("E902", "a pipeline that cannot be read",

@@ -192,7 +192,7 @@ def requests(count, folder, seed):
             data = wire.encode(header, body)
             if rng.random() < 0.5:
                 text = tampered(json.dumps(header).encode(), rng)
-                data = wire._HEAD.pack(wire.MAGIC, wire.PROTOCOL, len(text), len(body)) + text + body
+                data = wire.frame(text, body)
             if rng.random() < 0.5:
                 data = mutated(data, rng)
             started = time.monotonic()

@@ -1,9 +1,10 @@
 """Messages between client, daemon and worker: a JSON header and, where arrays travel, the bytes of an ``.npz``.
 
-    b"SPHIL" | version u8 | header bytes u32 | body bytes u64 | header (JSON) | body
+    b"SPHIL" | version u8 | header bytes u32 | body bytes u64 | CRC-32 of header and body u32 | header (JSON) | body
 
 Nothing is pickled. Every length is held against a limit before a byte of it is read; arrays lie uncompressed in the
-``.npz``, so that no body unpacks to more than it is.
+``.npz``, so that no body unpacks to more than it is. The check sum is for what happens on the way: TCP's own misses some of it,
+and without TLS nothing else would notice a number that has become another.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,7 +29,8 @@ from spikeport.runtime.strict_json import dump_json, parse_json
 MAGIC, PROTOCOL = b"SPHIL", 1
 #: Bytes of a header, of a body in one message, of a chunk of what is larger, and of an upload or a result in all.
 MAX_HEADER, MAX_BODY, CHUNK, MAX_WHOLE = 2**20, 2**22, 2**20, 2**30
-_HEAD = struct.Struct("<5sBIQ")
+_HEAD = struct.Struct("<5sBIQI")
+HEAD_SIZE = _HEAD.size
 #: Arrays in a body.
 MAX_ARRAYS = 4096
 
@@ -47,7 +50,12 @@ def encode(header: Mapping[str, Any], body: bytes = b"") -> bytes:
     text = dump_json(header)
     if len(text) > MAX_HEADER:
         raise wire_error(f"a header of {len(text):,} bytes exceeds the limit of {MAX_HEADER:,}")
-    return _HEAD.pack(MAGIC, PROTOCOL, len(text), len(body)) + text + body
+    return frame(text, body)
+
+
+def frame(text: bytes, body: bytes) -> bytes:
+    """Return a message of the JSON *text* and *body*, whatever they are."""
+    return _HEAD.pack(MAGIC, PROTOCOL, len(text), len(body), zlib.crc32(body, zlib.crc32(text))) + text + body
 
 
 def decode(data: bytes, limit: int = MAX_BODY) -> tuple[dict[str, Any], bytes]:
@@ -56,19 +64,25 @@ def decode(data: bytes, limit: int = MAX_BODY) -> tuple[dict[str, Any], bytes]:
     Raises
     ------
     WireError
-        E866 for another protocol version, E877 for anything else that is wrong.
+        E866 for another protocol version, E896 for damage on the way, E877 for anything else that is wrong.
     """
     if len(data) < _HEAD.size:
         raise wire_error(f"a message of {len(data)} bytes is too short")
     text, body = sizes(data[: _HEAD.size], limit)
     if len(data) != _HEAD.size + text + body:
-        raise wire_error(f"a message of {len(data):,} bytes announces {_HEAD.size + text + body:,}")
-    return parse_header(data[_HEAD.size : _HEAD.size + text]), data[_HEAD.size + text :]
+        raise wire_error(f"a message of {len(data):,} bytes announces {_HEAD.size + text + body:,}", "E896")
+    return _checked(data[: _HEAD.size], data[_HEAD.size : _HEAD.size + text], data[_HEAD.size + text :])
+
+
+def _checked(head: bytes, text: bytes, body: bytes) -> tuple[dict[str, Any], bytes]:
+    if zlib.crc32(body, zlib.crc32(text)) != _HEAD.unpack(head)[4]:
+        raise wire_error(f"a message of {len(text) + len(body):,} bytes was damaged on the way", "E896")
+    return parse_header(text), body
 
 
 def sizes(head: bytes, limit: int) -> tuple[int, int]:
     """Return the bytes of header and body that the fixed head of a message announces; raise as `decode` does."""
-    magic, version, text, body = _HEAD.unpack(head)
+    magic, version, text, body, _ = _HEAD.unpack(head)
     if magic != MAGIC:
         raise wire_error("this is no message of spikeport")
     if version != PROTOCOL:
@@ -100,7 +114,7 @@ def read_message(read: Callable[[int], bytes], limit: int = MAX_WHOLE) -> tuple[
     data = read(text), read(body)
     if (len(data[0]), len(data[1])) != (text, body):
         raise wire_error("a stream ends within a message")
-    return parse_header(data[0]), data[1]
+    return _checked(head, *data)
 
 
 def field(header: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:

@@ -23,7 +23,6 @@ from spikeport.runtime.hil.outcome import HilError, Outcome
 
 #: Seconds of processor time that count as a sign of life; time in which an ended guard has to be gone.
 _ALIVE_S, _GONE_S = 0.02, 15.0
-_HEAD = 18
 
 
 class WorkerLost(HilError):
@@ -171,13 +170,13 @@ class Line:
         return True
 
     def _next(self) -> tuple[dict[str, Any], bytes] | None:
-        if len(self._text) < _HEAD:
+        if len(self._text) < wire.HEAD_SIZE:
             return None
-        text, body = wire.sizes(bytes(self._text[:_HEAD]), wire.CHUNK)
-        if len(self._text) < _HEAD + text + body:
+        text, body = wire.sizes(bytes(self._text[: wire.HEAD_SIZE]), wire.CHUNK)
+        if len(self._text) < wire.HEAD_SIZE + text + body:
             return None
-        data = bytes(self._text[: _HEAD + text + body])
-        del self._text[: _HEAD + text + body]
+        data = bytes(self._text[: wire.HEAD_SIZE + text + body])
+        del self._text[: wire.HEAD_SIZE + text + body]
         return wire.decode(data, wire.CHUNK)
 
     def last_words(self, phase: str) -> WorkerLost:

@@ -207,16 +207,50 @@ def test_version_skew_in_the_hello(bench, monkeypatch):
 
 
 NOISE = (
-    b"", b"x", b"\0" * 18, b"SPHIL\x01" + b"\xff" * 12, wire.encode({})[:-1], wire.encode({}) + b"x",
-    b"SPHIL\x01" + b"\x02\0\0\0" + b"\0" * 8 + b"[]", b"SPHIL\x01" + b"\x03\0\0\0" + b"\0" * 8 + b"nan",
+    b"", b"x", b"\0" * 18, b"SPHIL\x01" + b"\xff" * 16, wire.encode({})[:-1], wire.encode({}) + b"x",
+    wire.frame(b"[]", b""), wire.frame(b"nan", b""), b"SPHIL\x01" + b"\0" * 16,
 )  # fmt: skip
+
+
+def test_a_bit_that_is_turned_over_in_a_message_is_seen():
+    message = wire.encode({"id": "some-request", "seed": 10}, b"\1\2\3" * 30)
+    for bit in range(8 * len(message)):
+        damaged = bytearray(message)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(HilError) as found:
+            wire.decode(bytes(damaged))
+        # What the head says of itself comes first: another word, another version, more than may be.
+        assert found.value.diagnostics[0].code in (("E877", "E866", "E896") if bit < 8 * wire.HEAD_SIZE else ("E896",))
+
+
+def test_a_damaged_message_is_sent_again_and_only_where_that_is_asked_for(bench, monkeypatch):
+    with connect(bench.url, retry_s=0.0) as pool:
+        call, damaged = pool._channel.call, []
+
+        def damage(method, message, seconds):
+            answer = call(method, message if len(damaged) % 2 else message[:-1] + b"!", seconds)
+            return answer if len(damaged) > 2 else answer[:-1] + b"!"
+
+        def once(*args):
+            try:
+                return damage(*args)
+            finally:
+                damaged.append(args)
+
+        monkeypatch.setattr(pool._channel, "call", once)
+        finding = refused(pool.devices)
+        assert (finding.code, len(damaged)) == ("E896", 1)
+        pool.retry_s = PATIENCE_S
+        assert pool.devices()[0].name == "one"
+        assert len(damaged) == 4
+        assert len(pool.losses) == 3
 
 
 @pytest.mark.parametrize("noise", NOISE)
 @pytest.mark.parametrize("method", ["hello", "do", "nonsense"])
 def test_noise_is_refused(bench, noise, method):
     channel = Channel(f"127.0.0.1:{bench.server.port}", None, False, None)
-    assert refused(channel.call, method, noise, 5.0).code in ("E877", "E883", "E866")
+    assert refused(channel.call, method, noise, 5.0).code in ("E877", "E883", "E866", "E896")
     channel.close()
 
 
