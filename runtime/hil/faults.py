@@ -189,8 +189,15 @@ def _show(value: Any) -> str:
     return str(value)
 
 
-def parse_faults(text: str) -> tuple[Fault, ...]:
+def parse_faults(text: str, *, is_open: bool = False) -> tuple[Fault, ...]:
     """Return the faults that *text* names.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``spike_drop:p=0.01,seed=3/device_dies:step=40``.
+    is_open : bool
+        Whether what says how much may be left out, to be set by `Fault.at_rate`: ``spike_drop:seed=3``.
 
     Raises
     ------
@@ -201,7 +208,7 @@ def parse_faults(text: str) -> tuple[Fault, ...]:
     found: list[Diagnostic] = []
     for part in text.split("/"):
         try:
-            faults.append(_parse(part.strip()))
+            faults.append(_parse(part.strip(), is_open))
         except UsageError as error:
             found += error.diagnostics
     if found:
@@ -209,7 +216,7 @@ def parse_faults(text: str) -> tuple[Fault, ...]:
     return tuple(faults)
 
 
-def _parse(text: str) -> Fault:
+def _parse(text: str, is_open: bool) -> Fault:
     name, _, rest = (piece.strip() for piece in text.partition(":"))
     if name not in FORMS:
         raise _wrong(text, f"unknown fault {name!r}{did_you_mean(name, FORMS)}", f"one of {', '.join(FORMS)}")
@@ -228,7 +235,7 @@ def _parse(text: str) -> Fault:
             raise _wrong(text, f"{key} of {name} is {value!r}; it takes {allowed[key].takes}", usage(name)) from None
     seed = options.pop("seed", 0)
     given = [key for key in form.one_of if key in options]
-    if form.one_of and len(given) != 1:
+    if form.one_of and len(given) != 1 and not (is_open and form.rate and not given):
         raise _wrong(text, f"{name} needs {'exactly one of ' * (len(form.one_of) > 1)}{', '.join(form.one_of)}", usage(name))
     if name == "dead_link" and ("from" in options) != ("to" in options):
         raise _wrong(text, "a dead link leads from a core to a core: from and to are both needed", usage(name))
