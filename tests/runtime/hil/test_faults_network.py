@@ -188,11 +188,12 @@ def test_ones_lease_is_nobody_elses(secure):
 
 
 @pytest.mark.parametrize("version", [0, 2, 255])
-def test_version_skew_of_the_frame(bench, version):
-    message = bytearray(wire.encode({"protocol": version, "spikeport": "9", "client": "x"}))
-    message[5] = version
+def test_version_skew_of_the_frame(bench, version, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(wire, "PROTOCOL", version)
+        message = wire.encode({"protocol": version, "spikeport": "9", "client": "x"})
     channel = Channel(f"127.0.0.1:{bench.server.port}", None, False, None)
-    finding = refused(channel.call, "hello", bytes(message), 5.0)
+    finding = refused(channel.call, "hello", message, 5.0)
     channel.close()
     assert (finding.code, finding.message) == ("E866", f"the other side speaks protocol {version}, this one speaks 1")
     assert finding.hint == "use the same version of spikeport on both sides"
@@ -217,10 +218,7 @@ def test_a_bit_that_is_turned_over_in_a_message_is_seen():
     for bit in range(8 * len(message)):
         damaged = bytearray(message)
         damaged[bit // 8] ^= 1 << bit % 8
-        with pytest.raises(HilError) as found:
-            wire.decode(bytes(damaged))
-        # What the head says of itself comes first: another word, another version, more than may be.
-        assert found.value.diagnostics[0].code in (("E877", "E866", "E896") if bit < 8 * wire.HEAD_SIZE else ("E896",))
+        assert refused(wire.decode, bytes(damaged)).code == "E896"
 
 
 def test_a_damaged_message_is_sent_again_and_only_where_that_is_asked_for(bench, monkeypatch):
