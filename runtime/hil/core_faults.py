@@ -12,7 +12,7 @@ import numpy as np
 
 from spikeport.ir.diagnostics import did_you_mean
 from spikeport.ir.graph import Edge, Graph, Node
-from spikeport.ir.ops import Array, Neuron, Op, Scale, Shape, Threshold
+from spikeport.ir.ops import Array, Extras, Neuron, Op, Scale, Shape, Threshold
 from spikeport.ir.profile import Profile
 from spikeport.ir.program import Program
 from spikeport.ir.schedule import schedule
@@ -30,7 +30,7 @@ def stuck(program: Program, fault: Fault) -> Program:
     """Return the program with neurons that never fire (``at=0``, the default) or fire once in every step (``at=1``).
 
     Which: ``neuron``, an index in ``layer``; or each neuron of ``layer``, or of all spiking layers, with probability ``p``;
-    or ``n`` of them. A refractory period does not hold back a neuron that is stuck at 1.
+    or ``n`` of them. Neither a refractory period nor a held start keeps back a neuron that is stuck at 1.
 
     Raises
     ------
@@ -158,13 +158,17 @@ def with_thresholds(program: Program, masks: dict[str, Array], value: float) -> 
             return Threshold(np.where(mask, value, op.threshold))
         assert isinstance(op, Neuron)
         changed = {"v_threshold": np.where(mask, value, op.arrays()["v_threshold"])}
-        held = op.extras.refractory_steps
-        if value < 0 and held is not None:
-            extras = dataclasses.replace(op.extras, refractory_steps=np.where(mask, 0, held))
-            op = dataclasses.replace(op, extras=extras)
+        if value < 0:
+            op = dataclasses.replace(op, extras=_never_held(op.extras, mask))
         return dataclasses.replace(op, **changed)  # type: ignore[arg-type]
 
     return dataclasses.replace(program, graph=program.graph.map_ops(op_of))
+
+
+def _never_held(extras: Extras, mask: Array) -> Extras:
+    """Return *extras* in which the neurons of *mask* are held neither after a spike nor at the start."""
+    held = {name: getattr(extras, name) for name in ("refractory_steps", "held_init")}
+    return dataclasses.replace(extras, **{name: np.where(mask, 0, h) for name, h in held.items() if h is not None})
 
 
 def _own_thresholds(program: Program) -> Program:
