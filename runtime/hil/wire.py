@@ -196,9 +196,9 @@ def encode_run(run: DeviceRun) -> tuple[dict[str, Any], bytes]:
     trace = run.trace
     arrays = trace.arrays()
     arrays |= {f"activity/{path}": a for path, a in trace.activity.items()}
-    counts: dict[str, dict[str, int | None]] = {}
+    counts: list[list[Any]] = []  # in their order, which an object of JSON would not keep
     for path, c in trace.counts.items():
-        counts[path] = {"spikes": c.spikes, "events": c.events, "synops": c.synops, "updates": c.updates}
+        counts.append([path, {"spikes": c.spikes, "events": c.events, "synops": c.synops, "updates": c.updates}])
         for name in ("spikes_per_step", "synops_per_step"):
             if (array := getattr(c, name)) is not None:
                 arrays[f"{name}/{path}"] = array
@@ -221,9 +221,10 @@ def decode_run(header: Mapping[str, Any], body: bytes) -> DeviceRun:
             raise wire_error(f"a result has an array {key!r:.80}")
         groups[group][path] = array
     counts = {}
-    for path, c in field(header, "counts", dict).items():
+    for entry in field(header, "counts", list):
+        path, c = entry if isinstance(entry, list) and len(entry) == 2 else ("", None)
         numbers = {name: c.get(name) for name in ("spikes", "events", "synops", "updates")} if isinstance(c, dict) else {}
-        if not numbers or any(n is not None and type(n) is not int for n in numbers.values()):
+        if type(path) is not str or not numbers or any(n is not None and type(n) is not int for n in numbers.values()):
             raise wire_error(f"the counts of {path!r:.80} are no numbers")
         per_step = groups["spikes_per_step"].get(path), groups["synops_per_step"].get(path)
         counts[path] = Counts(**numbers, spikes_per_step=per_step[0], synops_per_step=per_step[1])

@@ -15,6 +15,7 @@ import spikeport
 from spikeport.runtime.artifact import artifact_bytes
 from spikeport.runtime.hil.client import connect
 from spikeport.runtime.hil.daemon.config import Config, DeviceConfig, Limits
+from spikeport.runtime.hil.daemon.line import MARK
 from spikeport.runtime.hil.daemon.server import Daemon
 from spikeport.runtime.hil.device import LocalDevice
 from spikeport.runtime.hil.faults import parse_faults
@@ -48,7 +49,7 @@ def running(state, *devices, limits=None, **more):
     """Yield a daemon in this process; at its end nothing of it is left."""
     with path_of_helpers(), Daemon(config(state, *devices, limits=limits, **more)) as daemon:
         yield daemon
-    assert orphans(state) == []
+    assert orphans(daemon.service.config.state) == []
 
 
 @contextlib.contextmanager
@@ -119,12 +120,12 @@ class Process:
 
 
 def orphans(state):
-    """Return the processes that were started for a daemon with this state: theirs is a temporary folder in it."""
+    """Return the processes that were started for workers of a daemon with this state."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
             words = entry.read_bytes()
-            if f"TMPDIR={state}/work/".encode() in words and "Z" not in _state(entry.parent):
+            if f"{MARK}={state}/work/".encode() in words and "Z" not in _state(entry.parent):
                 found.append(int(entry.parent.name))
     return found
 

@@ -7,17 +7,18 @@ from xml.etree import ElementTree
 import pytest
 
 from spikeport.models import hil_demo
+from spikeport.runtime.hil.daemon.line import MARK
 
 pytest.importorskip("sklearn")
 pytest.importorskip("grpc")
 
 
 def left_running(folder):
-    """Return the processes whose temporary folder is in *folder*: those of the demo's daemon."""
+    """Return the processes that work in *folder*: those of the demo's daemon."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/environ"):
         try:
-            if f"TMPDIR={folder}/".encode() in entry.read_bytes():
+            if f"{MARK}={folder}/".encode() in entry.read_bytes():
                 found.append(entry.parent.name)
         except OSError:
             continue

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,8 @@ from spikeport.runtime.hil.outcome import HilError, Outcome
 
 #: Seconds of processor time that count as a sign of life; time in which an ended guard has to be gone.
 _ALIVE_S, _GONE_S = 0.02, 15.0
+#: Variable by which every process that a worker starts can be told: the worker's folder.
+MARK = "SPIKEPORT_HIL_WORKER"
 
 
 class WorkerLost(HilError):
@@ -58,6 +61,8 @@ class Line:
         self._cpu = 0.0
         self._text, self._status_text = bytearray(), b""
         folder.mkdir(parents=True, mode=0o700)
+        # Of its own and with a short name: what a backend makes there may be sockets, whose paths have 107 letters at most.
+        self._scratch = tempfile.mkdtemp(prefix="hild-")
         if log.exists() and log.stat().st_size > 2**22:
             os.replace(log, log.with_suffix(".1"))
         life, self._life = os.pipe()
@@ -67,13 +72,13 @@ class Line:
             with log.open("ab") as errors:
                 self.process = subprocess.Popen(
                     [*command, str(self.limits["memory_bytes"])], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                    stderr=errors, cwd=folder, env=_environment(folder), pass_fds=(life, status), start_new_session=True,
-                    bufsize=0,
+                    stderr=errors, cwd=folder, env=_environment(folder, self._scratch), pass_fds=(life, status),
+                    start_new_session=True, bufsize=0,
                 )  # fmt: skip
         except BaseException:  # no processes or no descriptors are left: what we took of them is given back
             for fd in (self._life, self._status):
                 os.close(fd)
-            shutil.rmtree(folder, ignore_errors=True)
+            self._clear()
             raise
         finally:
             os.close(life)
@@ -214,15 +219,19 @@ class Line:
         os.close(self._status)
         if self.process.returncode < 0:  # the guard itself was killed, and did not see to what was left
             sweep(self.folder)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._clear()
+
+    def _clear(self) -> None:
+        for path in (self.folder, self._scratch):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def sweep(folder: Path) -> list[int]:
     """Kill the processes that were started for workers in *folder* or below it, which nobody guards any more; return them.
 
-    Theirs is a temporary folder there, by their environment; that of other users' processes cannot be read, nor can they.
+    Their environment says so; that of other users' processes cannot be read, nor can they be killed.
     """
-    found, mark = [], f"TMPDIR={folder}".encode()
+    found, mark = [], f"{MARK}={folder}".encode()
     for entry in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
             words = entry.read_bytes().split(b"\0")
@@ -232,11 +241,11 @@ def sweep(folder: Path) -> list[int]:
     return found
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """Return the environment of a worker: no secrets of the daemon's, its own temporary folder."""
+def _environment(folder: Path, scratch: str) -> dict[str, str]:
+    """Return the environment of a worker: no secrets of the daemon's, its own temporary folder, and whose it is."""
     secret = ("TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "API_KEY")
     kept = {k: v for k, v in os.environ.items() if not any(word in k.upper() for word in secret)}
-    return {**kept, "TMPDIR": str(folder), "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**kept, "TMPDIR": scratch, MARK: str(folder), "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def _late(phase: str, what: str) -> WorkerLost:

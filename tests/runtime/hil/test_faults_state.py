@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 from hil_bench import (
@@ -84,8 +85,12 @@ def test_a_guard_that_is_killed_takes_along_what_its_worker_has_started(bench):
         run(leased, LEAVES)
         before = orphans(bench.service.config.state)
         assert len(before) == 3
+        words = Path(f"/proc/{before[0]}/environ").read_bytes().split(b"\0")
+        (scratch,) = (Path(word[7:].decode()) for word in words if word.startswith(b"TMPDIR="))
+        assert scratch.is_dir()
         os.kill(bench.service.keepers["one"].line.process.pid, signal.SIGKILL)
         until(lambda: not set(before) & set(orphans(bench.service.config.state)))
+        until(lambda: not scratch.exists())
         assert_same(run(leased))
 
 
