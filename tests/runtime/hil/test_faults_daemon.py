@@ -167,10 +167,12 @@ def test_a_jump_of_the_time_of_day_moves_no_lease(tmp_path):
                 leased._closing.set()  # no more signs of life
                 wall[0] -= 1e9
                 until(lambda: service.book.state()["leases"] == 0)  # nor does a jump back make it longer
+            works(f"hild://127.0.0.1:{server.port}")
         finally:
             server.stop()
             service.stop()
-    assert [line["why"] for line in audit(tmp_path / "state") if line["event"] == "lease over"] == ["expired"]
+    assert orphans(tmp_path / "state") == []
+    assert [line["why"] for line in audit(tmp_path / "state") if line["event"] == "lease over"] == ["expired", "released"]
 
 
 def test_the_clock_that_leases_run_on_is_the_one_that_is_given(tmp_path):

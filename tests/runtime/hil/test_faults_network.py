@@ -197,6 +197,7 @@ def test_version_skew_of_the_frame(bench, version, monkeypatch):
     channel.close()
     assert (finding.code, finding.message) == ("E866", f"the other side speaks protocol {version}, this one speaks 1")
     assert finding.hint == "use the same version of spikeport on both sides"
+    works(bench.url)
 
 
 def test_version_skew_in_the_hello(bench, monkeypatch):
@@ -205,6 +206,7 @@ def test_version_skew_in_the_hello(bench, monkeypatch):
         finding = refused(pool.call, "hello", {"protocol": 7, "spikeport": "9.1"})
         assert finding.code == "E866"
         assert finding.message.startswith("the client (spikeport 9.1) speaks protocol 7, the daemon (spikeport ")
+    works(bench.url)
 
 
 NOISE = (
