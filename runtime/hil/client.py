@@ -91,7 +91,7 @@ class Pool:
     def __init__(self, channel: Channel, retry_s: float) -> None:
         self._channel, self.retry_s = channel, retry_s
         self.client = f"{platform.node()[:30]}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._devices: list[RemoteDevice] = []
+        self._devices: set[RemoteDevice] = set()
         #: Times (monotonic) at which a call was found to be without a good answer, the last hundred.
         self.losses: list[float] = []
 
@@ -181,7 +181,7 @@ class Pool:
                 if state == "granted":
                     granted = True
                     device = RemoteDevice(self, answer)
-                    self._devices.append(device)
+                    self._devices.add(device)
                     return device
                 place = answer.get("place", place)
                 if time.monotonic() >= until:
@@ -194,6 +194,10 @@ class Pool:
             if not granted:
                 self.quietly("cancel", {"id": ticket})
 
+    def forget(self, device: RemoteDevice) -> None:
+        """Drop a device that was given back, and the program that it remembers."""
+        self._devices.discard(device)
+
     def quietly(self, method: str, header: Mapping[str, Any]) -> None:
         """Make a call whose failure changes nothing: what it would end runs out by itself."""
         with contextlib.suppress(SpikeportError):
@@ -201,7 +205,7 @@ class Pool:
 
     def close(self) -> None:
         """Release what is leased and drop the connection."""
-        for device in self._devices:
+        for device in list(self._devices):
             device.close()
         self._channel.close()
 

@@ -187,3 +187,4 @@ class RemoteDevice(Device):
             Diagnostic("E868", self._info.name, "this device was given back", "lease one anew"), Outcome.INFRASTRUCTURE
         )
         self._beat.join(2 * ANSWER_S)
+        self._pool.forget(self)

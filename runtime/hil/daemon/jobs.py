@@ -56,7 +56,7 @@ class Jobs:
                     )  # fmt: skip
                 return
             lease, keeper, order = begin()
-            waiting = sum(j.lease is lease for j in self._live.values())
+            waiting = sum(j.lease is lease for j in list(self._live.values()))  # keepers take theirs out meanwhile
             if waiting >= self._limits.jobs:
                 raise too_busy(f"{waiting} requests of this lease wait already", 1.0)
             if self._held > self._limits.results_mb * 2**20:

@@ -30,7 +30,7 @@ class Store:
     Raises
     ------
     UsageError
-        E884 where another daemon has it, or it is of another version.
+        E884 where another daemon has it, or it is damaged or of another version.
     """
 
     def __init__(self, folder: Path, *, max_pages: int | None = None) -> None:
@@ -45,9 +45,15 @@ class Store:
             os.close(self._guard)
             raise _in_use(folder, "another daemon keeps its state there") from None
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(folder / "state.sqlite", isolation_level=None, check_same_thread=False)
+        path = folder / "state.sqlite"
+        # Before there is anything in it, or in the log beside it, which gets the same permissions: leases are capabilities.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             self._open(max_pages)
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise _in_use(folder, f"its database cannot be read: {error}") from error
         except BaseException:
             self.close()
             raise
@@ -56,7 +62,6 @@ class Store:
         for pragma in ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000"):
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(SCHEMA)
-        os.chmod(self.folder / "state.sqlite", 0o600)
         boot = Path("/proc/sys/kernel/random/boot_id")
         now, before = boot.read_text().strip() if boot.exists() else "", dict(self._db.execute("SELECT key, value FROM meta"))
         if before.get("schema", SCHEMA_VERSION) != SCHEMA_VERSION:

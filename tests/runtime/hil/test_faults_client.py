@@ -128,6 +128,16 @@ def test_a_stale_lease_does_not_touch_the_device(bench):
             assert_same(run(new, load=False))
 
 
+def test_a_client_does_not_remember_devices_that_it_gave_back(bench):
+    with connect(bench.url) as pool:
+        for _ in range(3):
+            with pool.lease() as leased:
+                leased.load(artifact())
+        assert len(pool._devices) == 0
+        pool.lease()
+        assert len(pool._devices) == 1
+
+
 def test_a_request_made_twice_is_done_once(bench):
     with connect(bench.url) as pool, pool.lease() as leased:
         leased.load(artifact())

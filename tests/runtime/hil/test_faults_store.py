@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 from hil_bench import full_disk
 
-from spikeport.ir.diagnostics import Diagnostic
+from spikeport.ir.diagnostics import Diagnostic, UsageError
 from spikeport.runtime.hil.daemon.standing import Standing
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.outcome import HilError, Outcome
@@ -107,3 +107,35 @@ def test_a_quarantine_is_kept_as_soon_as_there_is_room(store, monkeypatch):
     standing.keep()
     assert store.device("one") == (0, "broken")
     assert Standing(store, "one", 3).quarantined == "broken"
+
+
+def test_a_database_that_is_damaged_is_refused(tmp_path):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "state.sqlite").write_bytes(b"this is no database " * 500)
+    for _ in range(2):  # the first has let go of the folder
+        with pytest.raises(UsageError, match=r"E884.*its database cannot be read: file is not a database"):
+            Store(tmp_path / "state")
+
+
+def test_nobody_else_reads_the_state(tmp_path):
+    (tmp_path / "state").mkdir(mode=0o755)  # made by somebody before
+    store = Store(tmp_path / "state")
+    store.device("one")
+    store.grant("one", "", "c", "ticket-1", "l" * 32, 3600.0)
+    try:
+        readable = [path.name for path in store.folder.rglob("*") if path.stat().st_mode & 0o077]
+        assert readable == []
+        assert "state.sqlite-wal" in [path.name for path in store.folder.iterdir()]
+        assert not any("l" * 8 in path.name for path in store.folder.rglob("*"))
+    finally:
+        store.close()
+
+
+def test_a_store_with_many_requests_is_tidied_by_its_indexes(store):
+    """What is done every two seconds must not read every request that was ever made."""
+    sums = "SELECT coalesce(sum(size), 0) FROM requests WHERE size > 0"
+    ages = "SELECT rowid, file FROM requests WHERE state != 'running' AND (acked = 1 AND at < 1 OR acked = 0 AND at < 2)"
+    plans = [" ".join(row[3] for row in store._db.execute(f"EXPLAIN QUERY PLAN {sql}")) for sql in (sums, ages)]
+    assert "requests_size" in plans[0]
+    assert "requests_age" in plans[1]
+    assert "SCAN requests" not in plans
