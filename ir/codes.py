@@ -589,7 +589,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E883", "a call that the daemon does not have",
      "Client and daemon are of different versions, or the client is none of ours."),
     ("E884", "a folder of state that cannot be used",
-     "Another daemon keeps its state there, one of another version did, or its database is damaged. Give another with --state."),
+     "Another daemon keeps its state there, one of another version did, or its database is damaged. Give another: --state."),
     ("E885", "a fault that cannot be read",
      "It is written name:key=value,key=value, several joined by /: spike_drop:p=0.01,seed=3/device_dies:step=40. The message "
      "says what the fault takes."),
