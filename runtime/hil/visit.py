@@ -63,7 +63,7 @@ class Visit:
         self.infos += [device.info for device in taken]
         for device in taken:
             if options.fault:
-                self.inject(options.fault, device)
+                self.inject(options.fault, device, has_way=options.url is not None)
             if options.record:
                 device.inner = RecordingDevice(device.inner, options.record)
         return taken
@@ -83,12 +83,15 @@ class Visit:
         if failed:
             raise HilError(failed, Outcome.QUARANTINED)
 
-    def inject(self, spec: str, device: BenchDevice | None = None) -> BenchDevice:
-        """Inject the faults *spec* into *device* (by default the test's first) from here on."""
+    def inject(self, spec: str, device: BenchDevice | None = None, *, has_way: bool = False) -> BenchDevice:
+        """Inject the faults *spec* into *device* (by default the test's first) from here on.
+
+        Those of transport are the session's, where *has_way* says that they are done by now; elsewhere they are refused (E859).
+        """
         from spikeport.runtime.hil.bench_faults import faulty
 
         device = self._device(device)
-        device.exchange(faulty(device.inner, spec))
+        device.exchange(faulty(device.inner, spec, has_way))
         self.faults.append(spec)
         if miss := self.want.misses(device.info):  # a fault may have made it another device than was asked for
             raise NoDevice(miss)

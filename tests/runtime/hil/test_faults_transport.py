@@ -121,6 +121,20 @@ def test_a_session_with_a_fault_on_the_way(bench, tmp_path):
     assert found.outcomes == {"test_it": "passed"}, found.text
 
 
+INJECTS = """
+def test_it(hil_fault):
+    hil_fault("delay:ms=1")
+"""
+
+
+def test_a_fault_on_a_way_that_there_is_not_is_a_mistake(bench, tmp_path):
+    """Neither without a daemon nor in the midst of a session: it would do nothing, and the test would seem to survive it."""
+    for body, options in ((SUITE, ("--hil-fault", "delay:ms=1")), (INJECTS, ()), (INJECTS, ("--hil-url", bench.url))):
+        found = suite(tmp_path, body, *options)
+        assert found.outcomes == {"test_it": "bad_artifact"}
+        assert "delay happens on the way to a daemon, and here is none" in found.tests["test_it"]["message"]
+
+
 def test_a_client_that_vanishes_behind_a_silent_way_loses_its_lease_not_the_device(bench):
     with through(bench.url) as proxy, contextlib.ExitStack() as stack:
         pool = stack.enter_context(connect(f"hild://{proxy.address}", retry_s=0.0))
