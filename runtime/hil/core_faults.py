@@ -7,6 +7,7 @@ their membranes are no longer those of the network. Cores and links are those of
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -168,7 +169,8 @@ def with_thresholds(program: Program, masks: dict[str, Array], value: float) -> 
 def _never_held(extras: Extras, mask: Array) -> Extras:
     """Return *extras* in which the neurons of *mask* are held neither after a spike nor at the start."""
     held = {name: getattr(extras, name) for name in ("refractory_steps", "held_init")}
-    return dataclasses.replace(extras, **{name: np.where(mask, 0, h) for name, h in held.items() if h is not None})
+    changed: dict[str, Any] = {name: np.where(mask, 0, steps) for name, steps in held.items() if steps is not None}
+    return dataclasses.replace(extras, **changed)
 
 
 def _own_thresholds(program: Program) -> Program:
