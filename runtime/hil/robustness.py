@@ -1,7 +1,9 @@
 """How robust a network is: its score against the rate of a fault, over several seeds.
 
->>> found = robustness("models/digits_dense.nir", data, ["spike_drop"], [0, 0.1])       # doctest: +SKIP
->>> print(format_robustness(found))                                                     # doctest: +SKIP
+For example::
+
+    found = robustness("digits_dense.nir", "samples.npz", ["spike_drop", "late:steps=2"], [0, 0.01, 0.1])
+    print(format_robustness(found))  # of robustness_text
 """
 
 from __future__ import annotations
