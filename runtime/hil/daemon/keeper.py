@@ -20,7 +20,7 @@ from spikeport.runtime.hil.daemon.places import Lease
 from spikeport.runtime.hil.daemon.refusals import quarantined, stale
 from spikeport.runtime.hil.daemon.standing import Standing
 from spikeport.runtime.hil.device import DeviceInfo
-from spikeport.runtime.hil.outcome import HilError, Outcome
+from spikeport.runtime.hil.outcome import HilError, Outcome, outcome_of
 
 #: Phases by the limit that each has.
 _LIMIT = {"connect": "connect_s", "load": "configure_s", "run": "run_s", "reset": "read_back_s", "digest": "read_back_s",
@@ -43,7 +43,7 @@ class Keeper(threading.Thread):
         self._stopping = False
         self._lock = threading.Lock()
         self._ear, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        desk.book.withdraw(config.name, self._with(f"quarantined: {self._why_shut()}" if self._why_shut() else "starting"))
+        self._say("starting")
 
     @property
     def generation(self) -> str:
@@ -74,8 +74,12 @@ class Keeper(threading.Thread):
         self.wake()
 
     def judge(self, reason: str, by: str = "") -> None:
-        """Shut the device away, or with an empty *reason* take it back."""
-        self.standing.put(0, reason)
+        """Shut the device away, or with an empty *reason* take it back; whoever asks from now on finds it so."""
+        with self.desk.book.changed:
+            was = self._why_shut()
+            self.standing.put(0, reason)
+            if reason or was:
+                self._say("starting")
         self._fresh = self._fresh if reason else ""
         self.desk.audit.write(
             "quarantine" if reason else "restore", device=self.config.name, reason=reason or None, by=by or None
@@ -116,7 +120,7 @@ class Keeper(threading.Thread):
         self.standing.keep()
         if self._why_shut():
             self._drop_line()
-            self._say(f"quarantined: {self._why_shut()}")
+            self._say("starting")
             self._refuse_jobs()
             self._wait(5.0)
             return
@@ -210,7 +214,7 @@ class Keeper(threading.Thread):
             if line.is_ended:  # it died, or what it said was no answer
                 self.line = None
                 self._blame(error)
-            elif _outcome(error) == Outcome.QUARANTINED:
+            elif outcome_of(error) == Outcome.QUARANTINED:
                 raise
             return
         except Exception as error:  # whatever it is: nobody waits for ever
@@ -266,7 +270,11 @@ class Keeper(threading.Thread):
             self.desk.fail(job, error or self._why_not())
 
     def _say(self, health: str, offer: bool = False) -> None:
-        (self.desk.book.offer if offer else self.desk.book.withdraw)(self.config.name, self._with(health))
+        """Tell the book how the device is, and with *offer* that it is to be had; of one that is shut away only that."""
+        with self.desk.book.changed:
+            if why := self._why_shut():
+                health, offer = f"quarantined: {why}", False
+            (self.desk.book.offer if offer else self.desk.book.withdraw)(self.config.name, self._with(health))
 
     def _with(self, health: str) -> DeviceInfo:
         self.info = dataclasses.replace(self.info, health=health)
@@ -291,7 +299,3 @@ class Keeper(threading.Thread):
 
 def _gone(message: str, hint: str, **facts: bool) -> HilError:
     return HilError(Diagnostic("E872", "", message, hint, facts), Outcome.INFRASTRUCTURE)
-
-
-def _outcome(error: SpikeportError) -> Outcome | None:
-    return error.outcome if isinstance(error, HilError) else None

@@ -5,6 +5,7 @@ import signal
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hil_bench import (
     INPUTS,
@@ -67,6 +68,24 @@ def test_a_full_disk_is_not_the_devices_fault(bench, monkeypatch):
         assert (keeper.standing.strikes, keeper.standing.quarantined) == (0, "")
         monkeypatch.undo()
         pool.call("cancel", {"id": "waiting-1"})
+    works(bench.url)
+
+
+def test_a_quarantine_that_was_lifted_is_lifted_for_whoever_asks_next(bench):
+    keeper, book = bench.service.keepers["one"], bench.service.book
+    with connect(bench.url) as pool:
+        for turn in range(20):
+            keeper.judge("by hand")
+            assert book.infos["one"].health == "quarantined: by hand"
+            assert code_of(pool.lease) == "E874"
+            keeper._say("free", offer=True)  # the keeper had not heard of it yet
+            assert code_of(pool.lease) == "E874"
+            keeper.judge("")
+            answer, _ = pool.call(
+                "acquire", {"id": f"ticket-{turn}", "target": "", "features": [], "ttl_s": 30.0, "wait_s": 0.0}
+            )
+            assert answer["state"] in ("queued", "preparing", "granted")
+            pool.call("cancel", {"id": f"ticket-{turn}"})
     works(bench.url)
 
 
@@ -161,21 +180,21 @@ def test_requests_to_a_device_that_cannot_be_had_any_more_are_answered(tmp_path)
         assert answer["answer"]["error"]["outcome"] == Outcome.INFRASTRUCTURE
 
 
-@pytest.mark.slow
 def test_a_long_lease_with_ever_other_inputs_makes_room_by_its_own(tmp_path):
-    import numpy as np
-
-    steps = wire.CHUNK // (8 * 4) + 10  # more than goes along with a request
-    with running(tmp_path / "state", limits={"uploads_mb": 3.0, "upload_mb": 2.0}) as daemon:
+    what = {"do": "run", "record": [], "record_state": False, "seed": 0, "timeout_s": None}
+    with running(tmp_path / "state", limits={"uploads_mb": 0.2, "upload_mb": 0.1}) as daemon:  # room for three
+        uploads = daemon.service.uploads
         with connect(daemon.url, retry_s=0.0) as pool, pool.lease() as leased:
             leased.load(artifact())
-            for number in range(4):
-                inputs = {"input": np.zeros((1, steps, 4))}
-                inputs["input"][0, number, 0] = 1.0
-                assert leased.run(inputs).trace.steps == steps
-            assert_same(run(leased))
-            assert sum(path.stat().st_size for path in daemon.service.uploads.folder.rglob("*/*")) <= 3 * 2**20
-        until(lambda: list(daemon.service.uploads.folder.rglob("*/*")) == [])
+            for number in range(6):
+                body = wire.pack_arrays({"input": np.eye(12, 4, -number)[None]})
+                leased._with_upload(what, body)
+                assert sum(uploads._claimed.values()) <= 0.2 * 2**20
+            assert_same(run(leased))  # the program is sent again, if it had to go
+            held = dict(uploads._claimed)
+            assert code_of(uploads.put, "of-another-lease", "0" * 64, 90_000, 0, b"x") == "E871"
+            assert uploads._claimed == held  # nobody's make room for somebody else's
+        until(lambda: list(uploads.folder.rglob("*/*")) == [])
 
 
 def test_an_upload_that_ends_behind_its_lease_leaves_nothing(bench, monkeypatch):
