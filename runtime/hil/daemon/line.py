@@ -24,6 +24,7 @@ from spikeport.runtime.hil.outcome import HilError, Outcome
 
 #: Seconds of processor time that count as a sign of life; time in which an ended guard has to be gone.
 _ALIVE_S, _GONE_S = 0.02, 15.0
+_SCRATCH = "hild-"
 #: Variable by which every process that a worker starts can be told: the worker's folder.
 MARK = "SPIKEPORT_HIL_WORKER"
 
@@ -62,7 +63,8 @@ class Line:
         self._text, self._status_text = bytearray(), b""
         folder.mkdir(parents=True, mode=0o700)
         # Of its own and with a short name: what a backend makes there may be sockets, whose paths have 107 letters at most.
-        self._scratch = tempfile.mkdtemp(prefix="hild-")
+        self._scratch = tempfile.mkdtemp(prefix=_SCRATCH)
+        (folder / "tmp").symlink_to(self._scratch)  # for `clear_work`
         if log.exists() and log.stat().st_size > 2**22:
             os.replace(log, log.with_suffix(".1"))
         life, self._life = os.pipe()
@@ -238,6 +240,18 @@ def sweep(folder: Path) -> list[int]:
             if any(word == mark or word.startswith(mark + b"/") for word in words) and int(entry.parent.name) != os.getpid():
                 os.kill(int(entry.parent.name), signal.SIGKILL)
                 found.append(int(entry.parent.name))
+    return found
+
+
+def clear_work(work: Path) -> list[int]:
+    """End and remove what workers in *work* have left, whose guards were killed with their daemon; return the processes."""
+    found = sweep(work)
+    for link in work.glob("*/tmp"):
+        scratch = Path(os.readlink(link)) if link.is_symlink() else link
+        # What a worker may have put in its place is not followed.
+        if scratch.name.startswith(_SCRATCH) and scratch.parent == Path(tempfile.gettempdir()):
+            shutil.rmtree(scratch, ignore_errors=True)
+    shutil.rmtree(work, ignore_errors=True)
     return found
 
 

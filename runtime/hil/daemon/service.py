@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from spikeport.runtime.hil.daemon.desk import Desk
 from spikeport.runtime.hil.daemon.jobs import Jobs
 from spikeport.runtime.hil.daemon.keeper import Keeper
 from spikeport.runtime.hil.daemon.leases import Book
-from spikeport.runtime.hil.daemon.line import sweep
+from spikeport.runtime.hil.daemon.line import clear_work
 from spikeport.runtime.hil.daemon.places import Lease, Want
 from spikeport.runtime.hil.daemon.refusals import stale
 from spikeport.runtime.hil.daemon.requests import Who, name_of, order_of
@@ -60,10 +59,8 @@ class Service:
         self.tokens = Tokens(config.tokens, wall)
         self.store = Store(config.state)
         self.audit = Audit(config.state / "audit.jsonl", wall)
-        # A daemon before this one that was killed together with its guards has left processes.
-        for pid in sweep(config.state / "work"):
+        for pid in clear_work(config.state / "work"):
             self.audit.write("process left", pid=pid)
-        shutil.rmtree(config.state / "work", ignore_errors=True)
         self.uploads = Uploads(config.state / "uploads", self.limits)
         self.book = Book(self.store, self.limits, clock, self._granted, self._over)
         self.jobs = Jobs(self.store, self.audit, self.limits)

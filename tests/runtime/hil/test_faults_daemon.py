@@ -105,20 +105,23 @@ def test_a_daemon_that_is_stopped_in_good_order_in_mid_run(tmp_path):
 @pytest.mark.slow
 def test_what_a_daemon_left_that_was_killed_with_its_guards_is_ended_by_the_next(tmp_path):
     with Process(tmp_path / "state") as daemon:
-        with connect(daemon.url, retry_s=0.0) as pool, pool.lease() as leased:
+        with connect(daemon.url, retry_s=0.0) as pool, pool.lease(ttl_s=2.0) as leased:
             run(leased, LEAVES)
             found = orphans(daemon.state)
             (guard,) = (pid for pid in found if parent(pid) == daemon.process.pid)
             (worker,) = (pid for pid in found if parent(pid) == guard)
             (left,) = (pid for pid in found if parent(pid) == worker)
+            (scratch,) = (Path(os.readlink(link)) for link in (daemon.state / "work").glob("*/tmp"))
             for pid in (daemon.process.pid, guard, worker):
                 os.kill(pid, signal.SIGSTOP)  # that none of them sees to it
             for pid in (daemon.process.pid, guard, worker):
                 os.kill(pid, signal.SIGKILL)
             daemon.kill()
         assert left in orphans(daemon.state)
+        assert scratch.is_dir()
         daemon.start()
         assert left not in orphans(daemon.state)
+        assert not scratch.exists()
         assert [line["pid"] for line in audit(daemon.state) if line["event"] == "process left"] == [left]
         works(daemon.url)
 
