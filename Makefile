@@ -23,7 +23,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-all test-faults lint typecheck layers format bench wheel clean distclean again
+.PHONY: help env demo hil-demo test test-all test-faults lint typecheck layers format bench wheel clean distclean again
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -32,6 +32,9 @@ env: $(STAMP) $(LAVA) ## make the environment .venv (the other targets do this b
 
 demo: $(STAMP) ## compile and run the example networks, print their reports
 	$(PY) -m spikeport.models.demo
+
+hil-demo: $(STAMP) ## hardware in the loop: a daemon, two devices, a test file, a fault, a budget, reports
+	$(PY) -m spikeport.models.hil_demo
 
 test: $(STAMP) $(LAVA) ## the fast tests, two workers (ANCHORS=DIR: where the recorded graphs are)
 	$(PYTEST) -m "not slow"

@@ -25,9 +25,9 @@ from spikeport.runtime.batches import Progress
 from spikeport.runtime.calibration import LABELS, labelled_inputs
 from spikeport.runtime.files import read_arrays
 from spikeport.runtime.hil.cassette import input_digest
-from spikeport.runtime.hil.faults import Fault, parse_faults
+from spikeport.runtime.hil.faults.network import Faulted, inject
+from spikeport.runtime.hil.faults.spec import Fault, parse_faults
 from spikeport.runtime.hil.metrics import top1
-from spikeport.runtime.hil.network_faults import Faulted, inject
 from spikeport.runtime.hil.robustness_value import Curve, Point, Robustness
 from spikeport.runtime.inputs import drained, only_shape
 from spikeport.runtime.model import load

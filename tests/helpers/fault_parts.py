@@ -10,8 +10,8 @@ from spikeport.backends.registry import get_backend
 from spikeport.ir.ops import Input, Linear, Output
 from spikeport.ir.program import Projection, Slice
 from spikeport.ir.trace import Recording
-from spikeport.runtime.hil.faults import parse_faults
-from spikeport.runtime.hil.network_faults import inject
+from spikeport.runtime.hil.faults.network import inject
+from spikeport.runtime.hil.faults.spec import parse_faults
 
 INPUT = (np.random.default_rng(1).random((3, 20, 4)) < 0.5).astype(np.uint8)
 

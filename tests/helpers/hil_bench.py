@@ -18,9 +18,9 @@ from spikeport.runtime.hil.daemon.config import Config, DeviceConfig, Limits
 from spikeport.runtime.hil.daemon.line import MARK
 from spikeport.runtime.hil.daemon.server import Daemon
 from spikeport.runtime.hil.device import LocalDevice
-from spikeport.runtime.hil.faults import parse_faults
+from spikeport.runtime.hil.faults.proxy import Proxy
+from spikeport.runtime.hil.faults.spec import parse_faults
 from spikeport.runtime.hil.outcome import HilError
-from spikeport.runtime.hil.proxy import Proxy
 
 HELPERS = Path(__file__).parent
 INPUTS = {"input": spikes((1, 12, 4)).astype(np.float64)}

@@ -14,8 +14,8 @@ from spikeport.backends.lava.backend import LavaExecutable
 from spikeport.backends.registry import get_backend
 from spikeport.ir.network import build_network
 from spikeport.ir.trace import Recording
-from spikeport.runtime.hil.faults import parse_faults
-from spikeport.runtime.hil.network_faults import inject
+from spikeport.runtime.hil.faults.network import inject
+from spikeport.runtime.hil.faults.spec import parse_faults
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -13,10 +13,10 @@ import spikeport
 from spikeport.ir.graph import Edge, Node
 from spikeport.ir.ops import LI, Affine, Delay, Input, Linear, Output
 from spikeport.ir.program import Slice
-from spikeport.runtime.hil.core_faults import links_of
-from spikeport.runtime.hil.fault_draws import uniform
-from spikeport.runtime.hil.faults import parse_faults
-from spikeport.runtime.hil.network_faults import inject
+from spikeport.runtime.hil.faults.draws import uniform
+from spikeport.runtime.hil.faults.network import inject
+from spikeport.runtime.hil.faults.neurons import links_of
+from spikeport.runtime.hil.faults.spec import parse_faults
 
 
 def test_all_spikes_dropped_are_weights_of_0_downstream():

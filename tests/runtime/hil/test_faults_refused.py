@@ -12,8 +12,8 @@ from mapped import PROFILE
 from spikeport.ir.diagnostics import UnsupportedError
 from spikeport.ir.graph import Edge, Graph
 from spikeport.ir.ops import Extras
-from spikeport.runtime.hil.faults import parse_faults
-from spikeport.runtime.hil.network_faults import inject
+from spikeport.runtime.hil.faults.network import inject
+from spikeport.runtime.hil.faults.spec import parse_faults
 
 UNMAPPED, MAPPED = two_layers(), on_cores(two_layers(), ("one", 0, 6, 0), ("two", 0, 3, 5))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeport.ir.diagnostics import UsageError
-from spikeport.runtime.hil.faults import FORMS, Fault, of_kind, parse_faults, usage
+from spikeport.runtime.hil.faults.spec import FORMS, Fault, of_kind, parse_faults, usage
 
 PATHS = st.text(st.characters(exclude_categories=("Z", "C"), exclude_characters="/,"), min_size=1, max_size=12)
 PROBABILITY = st.floats(0, 1)

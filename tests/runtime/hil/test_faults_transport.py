@@ -24,7 +24,7 @@ from hil_bench import (
 from hil_suite import run as suite
 
 from spikeport.runtime.hil.client import connect
-from spikeport.runtime.hil.faults import parse_faults
+from spikeport.runtime.hil.faults.spec import parse_faults
 from spikeport.runtime.hil.outcome import HilError, Outcome
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]

@@ -17,9 +17,9 @@ from spikeport.ir.diagnostics import RunTimeout, SpikeportError, UnsupportedErro
 from spikeport.runtime.artifact import artifact_bytes, read_artifact
 from spikeport.runtime.hil.cassette import read_folder
 from spikeport.runtime.hil.device import Device, LocalDevice
-from spikeport.runtime.hil.faults import parse_faults
-from spikeport.runtime.hil.faulty import FaultyDevice
-from spikeport.runtime.hil.network_faults import inject
+from spikeport.runtime.hil.faults.faulty import FaultyDevice
+from spikeport.runtime.hil.faults.network import inject
+from spikeport.runtime.hil.faults.spec import parse_faults
 from spikeport.runtime.hil.outcome import HilError, Outcome, outcome_of
 from spikeport.runtime.hil.replay import RecordingDevice, ReplayDevice
 

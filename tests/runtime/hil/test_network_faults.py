@@ -14,10 +14,10 @@ from spikeport.backends.registry import get_backend
 from spikeport.ir.diagnostics import UnsupportedError
 from spikeport.ir.network import build_network
 from spikeport.ir.trace import Recording
-from spikeport.runtime.hil.core_faults import held_by
-from spikeport.runtime.hil.faults import parse_faults
-from spikeport.runtime.hil.link_faults import cut
-from spikeport.runtime.hil.network_faults import inject
+from spikeport.runtime.hil.faults.links import cut
+from spikeport.runtime.hil.faults.network import inject
+from spikeport.runtime.hil.faults.neurons import held_by
+from spikeport.runtime.hil.faults.spec import parse_faults
 
 # Weights that are summed on the way make links hard; loops and delays make ways hard.
 SEEDS = st.integers(0, 2**32 - 1)

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from spikeport.ir.diagnostics import UsageError
-from spikeport.runtime.hil.faults import parse_faults
-from spikeport.runtime.hil.proxy import Proxy
-from spikeport.runtime.hil.stream_faults import BLOCK, stage_of
+from spikeport.runtime.hil.faults.proxy import Proxy
+from spikeport.runtime.hil.faults.spec import parse_faults
+from spikeport.runtime.hil.faults.streams import BLOCK, stage_of
 
 DATA = bytes(range(256)) * 40  # 160 blocks
 WHOLE = (len(DATA),)

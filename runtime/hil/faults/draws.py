@@ -14,7 +14,7 @@ import numpy as np
 
 from spikeport.ir.diagnostics import Diagnostic, UnsupportedError
 from spikeport.ir.ops import Array, Shape
-from spikeport.runtime.hil.faults import Fault
+from spikeport.runtime.hil.faults.spec import Fault
 
 
 def uniform(fault: Fault, place: str, shape: Shape, sample: int = 0) -> Array:

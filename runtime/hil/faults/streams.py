@@ -23,7 +23,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from spikeport.runtime.hil.faults import Fault
+from spikeport.runtime.hil.faults.spec import Fault
 
 Way = Literal["up", "down"]
 #: A piece of a stream, and the seconds that it has to wait.

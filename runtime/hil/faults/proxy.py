@@ -1,6 +1,6 @@
 """Faults on the way: a TCP proxy between client and daemon that delays, drops, cuts off and spoils bytes on purpose.
 
-What each fault does to which bytes stands in `stream_faults`. Connections are numbered from 0 in the order in which they are
+What each fault does to which bytes stands in `streams`. Connections are numbered from 0 in the order in which they are
 accepted; ``up`` leads to the daemon, ``down`` to the client, and a fault acts in the ``way`` that it names, by default in both,
 where positions count for each by itself. Every connection has every fault: a client that connects again meets it again.
 
@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 
 from spikeport.ir.diagnostics import Diagnostic, UsageError
-from spikeport.runtime.hil.faults import Fault
-from spikeport.runtime.hil.stream_faults import Piece, Stage, Way, stage_of
+from spikeport.runtime.hil.faults.spec import Fault
+from spikeport.runtime.hil.faults.streams import Piece, Stage, Way, stage_of
 
 #: Bytes of one read, and of what may wait in a way before no more is read.
 _PIECE, _MOST = 65536, 2**22

@@ -26,9 +26,9 @@ from spikeport.ir.loihi import INPUT_NOTE
 from spikeport.ir.ops import IF, Array, Input, Neuron, Op, Shape, Threshold
 from spikeport.ir.program import Program
 from spikeport.ir.shapes import infer_shapes
-from spikeport.runtime.hil.core_faults import fires_often, free_path, settled
-from spikeport.runtime.hil.fault_draws import not_here, uniform
-from spikeport.runtime.hil.faults import Fault
+from spikeport.runtime.hil.faults.draws import not_here, uniform
+from spikeport.runtime.hil.faults.neurons import fires_often, free_path, settled
+from spikeport.runtime.hil.faults.spec import Fault
 
 #: What the gate of a neuron that fires several times is held down by: more than 32 bits count (E805).
 HOLD = 2.0**33

@@ -18,8 +18,8 @@ from spikeport.ir.profile import Profile
 from spikeport.ir.program import Program
 from spikeport.ir.schedule import schedule
 from spikeport.ir.shapes import infer_shapes
-from spikeport.runtime.hil.fault_draws import hit, not_here
-from spikeport.runtime.hil.faults import Fault
+from spikeport.runtime.hil.faults.draws import hit, not_here
+from spikeport.runtime.hil.faults.spec import Fault
 
 #: A threshold that nothing reaches, and with the other sign one that everything is above.
 BEYOND = 1e30

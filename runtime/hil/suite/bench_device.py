@@ -9,7 +9,7 @@ from typing import Any
 from spikeport.ir.ops import Array
 from spikeport.runtime.artifact import read_artifact
 from spikeport.runtime.hil.device import Device, DeviceInfo, DeviceRun, require_fresh
-from spikeport.runtime.hil.want import Artifact
+from spikeport.runtime.hil.suite.want import Artifact
 from spikeport.runtime.inputs import drained, prepare_inputs
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from spikeport.ir.diagnostics import Diagnostic, UsageError
 from spikeport.runtime.hil.device import Device
-from spikeport.runtime.hil.faults import parse_faults
+from spikeport.runtime.hil.faults.spec import parse_faults
 
 
 def faulty(device: Device, spec: str, has_way: bool = False) -> Device:
@@ -26,7 +26,7 @@ def faulty(device: Device, spec: str, has_way: bool = False) -> Device:
     own = tuple(f for f in parse_faults(spec) if f.kind != "transport")
     if not own:
         return device
-    from spikeport.runtime.hil.faulty import FaultyDevice
+    from spikeport.runtime.hil.faults.faulty import FaultyDevice
 
     return FaultyDevice(device, own)
 
@@ -47,7 +47,7 @@ def through_proxy(url: str, spec: str) -> tuple[str, Any]:
         raise UsageError(
             Diagnostic("E859", "--hil-fault", f"transport faults need a plaintext connection, not {scheme}://", "use hild://")
         )
-    from spikeport.runtime.hil.proxy import Proxy
+    from spikeport.runtime.hil.faults.proxy import Proxy
 
     host, _, port = address.rpartition(":")
     proxy = Proxy(host, int(port), way)

@@ -17,7 +17,7 @@ from spikeport.ir.graph import Edge, Graph, Node
 from spikeport.ir.ops import Affine, Array, Flatten, Input, Linear, Op, Scale
 from spikeport.ir.program import Program
 from spikeport.ir.shapes import Shapes, infer_shapes
-from spikeport.runtime.hil.core_faults import free_path, held_by, settled
+from spikeport.runtime.hil.faults.neurons import free_path, held_by, settled
 
 
 def cut(program: Program, links: Iterable[tuple[int, int]]) -> Graph:

@@ -14,7 +14,7 @@ fault                what it means, exactly
 ``wrong_firmware``   the digest of its firmware is another
 ===================  ============================================================================================
 
-The network's faults (`network_faults`) are put into every program that is loaded from then on. Its runs answer for the program
+The network's faults (`network`) are put into every program that is loaded from then on. Its runs answer for the program
 that was handed over: same digests, same layers.
 """
 
@@ -34,8 +34,8 @@ from spikeport.ir.diagnostics import Diagnostic, RunTimeout, UnsupportedError, U
 from spikeport.ir.ops import Array
 from spikeport.runtime.artifact import artifact_bytes, read_artifact
 from spikeport.runtime.hil.device import Device, DeviceInfo, DeviceRun, require_fresh
-from spikeport.runtime.hil.faults import Fault, of_kind
-from spikeport.runtime.hil.network_faults import Faulted, inject
+from spikeport.runtime.hil.faults.network import Faulted, inject
+from spikeport.runtime.hil.faults.spec import Fault, of_kind
 from spikeport.runtime.hil.outcome import HilError
 from spikeport.runtime.inputs import prepare_inputs
 from spikeport.runtime.session import selected

@@ -3,17 +3,17 @@
 =============  =========================================================================  ==============
 fault          what it means, exactly                                                     stands in
 =============  =========================================================================  ==============
-``spike_drop`` a neuron's spikes of a step are lost on their way, with probability p      `way_faults`
-``late``       they come ``steps`` (1) later, with probability p                          `way_faults`
-``bit_flip``   bits of stored weights are turned                                          `weight_faults`
-``saturate``   weights are clipped to fewer bits                                          `weight_faults`
-``dead_core``  neurons on a core never fire                                               `core_faults`
-``dead_link``  the synapses from one core to another deliver nothing                      `link_faults`
-``stuck``      a neuron never fires, or fires in every step                               `core_faults`
+``spike_drop`` a neuron's spikes of a step are lost on their way, with probability p      `ways`
+``late``       they come ``steps`` (1) later, with probability p                          `ways`
+``bit_flip``   bits of stored weights are turned                                          `weights`
+``saturate``   weights are clipped to fewer bits                                          `weights`
+``dead_core``  neurons on a core never fire                                               `neurons`
+``dead_link``  the synapses from one core to another deliver nothing                      `links`
+``stuck``      a neuron never fires, or fires in every step                               `neurons`
 =============  =========================================================================  ==============
 
 In whatever order they are written, weights come first, then neurons (a dead core wins over a neuron that is stuck), then links,
-then the way. All are drawn from the fault's own seed by `fault_draws`, by layer, sample, step and neuron: the same text does
+then the way. All are drawn from the fault's own seed by `draws`, by layer, sample, step and neuron: the same text does
 the same to the same program and input in every backend, however samples are shared out over runs.
 """
 
@@ -32,12 +32,12 @@ from spikeport.ir.ops import Array
 from spikeport.ir.program import Program
 from spikeport.ir.trace import Trace
 from spikeport.ir.verify import verify
-from spikeport.runtime.hil.core_faults import dead_cores, dead_links, stuck
-from spikeport.runtime.hil.fault_draws import not_here
-from spikeport.runtime.hil.faults import Fault, of_kind
-from spikeport.runtime.hil.link_faults import cut
-from spikeport.runtime.hil.way_faults import Gate, Way, gated, on_input, ways_of
-from spikeport.runtime.hil.weight_faults import bit_flip, saturate
+from spikeport.runtime.hil.faults.draws import not_here
+from spikeport.runtime.hil.faults.links import cut
+from spikeport.runtime.hil.faults.neurons import dead_cores, dead_links, stuck
+from spikeport.runtime.hil.faults.spec import Fault, of_kind
+from spikeport.runtime.hil.faults.ways import Gate, Way, gated, on_input, ways_of
+from spikeport.runtime.hil.faults.weights import bit_flip, saturate
 from spikeport.runtime.injected import input_spikes
 from spikeport.runtime.neurobench import binary_inputs
 

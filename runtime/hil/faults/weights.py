@@ -23,8 +23,8 @@ from spikeport.ir.graph import Graph, Node
 from spikeport.ir.loihi import mantissa_range, split_weights
 from spikeport.ir.ops import Array, Op
 from spikeport.ir.program import Program
-from spikeport.runtime.hil.fault_draws import hit, not_here
-from spikeport.runtime.hil.faults import Fault
+from spikeport.runtime.hil.faults.draws import hit, not_here
+from spikeport.runtime.hil.faults.spec import Fault
 
 
 def bit_flip(program: Program, fault: Fault) -> Graph:

@@ -13,10 +13,6 @@ import pytest
 
 from spikeport.ir.diagnostics import Diagnostic, SpikeportError
 from spikeport.ir.program import Program
-from spikeport.runtime.hil.baseline import read_baseline
-from spikeport.runtime.hil.bench import Bench, reference_run
-from spikeport.runtime.hil.bench_device import BenchDevice, Prepared, prepared
-from spikeport.runtime.hil.budget import Budget, BudgetVerdict, judge, spent
 from spikeport.runtime.hil.cassette import input_digest
 from spikeport.runtime.hil.device import MEMBRANES, DeviceInfo, DeviceRun
 from spikeport.runtime.hil.evidence import save_evidence
@@ -24,7 +20,11 @@ from spikeport.runtime.hil.oracle import Verdict, compare
 from spikeport.runtime.hil.outcome import GOOD, HilError, HilMismatch, Outcome
 from spikeport.runtime.hil.policy import Policy
 from spikeport.runtime.hil.replay import RecordingDevice
-from spikeport.runtime.hil.want import Artifact, NoDevice, Want
+from spikeport.runtime.hil.suite.baseline import read_baseline
+from spikeport.runtime.hil.suite.bench import Bench, reference_run
+from spikeport.runtime.hil.suite.bench_device import BenchDevice, Prepared, prepared
+from spikeport.runtime.hil.suite.budget import Budget, BudgetVerdict, judge, spent
+from spikeport.runtime.hil.suite.want import Artifact, NoDevice, Want
 
 
 class Visit:
@@ -88,7 +88,7 @@ class Visit:
 
         Those of transport are the session's, where *has_way* says that they are done by now; elsewhere they are refused (E859).
         """
-        from spikeport.runtime.hil.bench_faults import faulty
+        from spikeport.runtime.hil.suite.bench_faults import faulty
 
         device = self._device(device)
         device.exchange(faulty(device.inner, spec, has_way))

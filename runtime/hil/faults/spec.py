@@ -3,7 +3,7 @@
 A fault is ``name:key=value,...``; several are joined by ``/``. Every fault takes ``seed`` (default 0): the same text does the
 same to the same program and input, whatever runs them and in which order. Three kinds: ``transport`` (on the way to a daemon:
 `proxy`), ``device`` (what runs the program: `faulty`) and ``neuromorphic`` (what the network on the chip does:
-`network_faults`); those modules state exactly what each fault means.
+`network`); those modules state exactly what each fault means.
 
 >>> [str(f) for f in parse_faults("spike_drop:p=0.01/late:steps=2,p=0.1,seed=3")]
 ['spike_drop:p=0.01', 'late:p=0.1,steps=2,seed=3']
@@ -95,7 +95,7 @@ class Form:
     rate: str = ""
 
 
-#: All faults by name; what they mean stands in `network_faults`, `faulty` and `proxy`.
+#: All faults by name; what they mean stands in `network`, `faulty` and `proxy`.
 FORMS: dict[str, Form] = {
     "spike_drop": Form("neuromorphic", {"p": _P, "layer": _LAYER}, ("p",), "p"),
     "late": Form("neuromorphic", {"p": _P, "steps": _whole(1, 4096), "layer": _LAYER}, ("p",), "p"),
