@@ -26,7 +26,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo test test-all test-faults lint typecheck layers format bench wheel clean distclean again
+.PHONY: help env demo hil-demo test test-all test-faults lint typecheck layers format bench wheel clean distclean again
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -36,13 +36,16 @@ env: $(STAMP) $(LAVA) $(SPYNNAKER) ## make the environment .venv (the other targ
 demo: $(STAMP) ## compile and run the example networks, print their reports
 	$(PY) -m spikeport.models.demo
 
+hil-demo: $(STAMP) ## hardware in the loop: a daemon, two devices, a test file, a fault, a budget, reports
+	$(PY) -m spikeport.models.hil_demo
+
 test: $(STAMP) $(LAVA) $(SPYNNAKER) ## the fast tests, two workers (ANCHORS=DIR: where the recorded graphs are)
 	$(PYTEST) -m "not slow"
 
 test-all: $(STAMP) $(LAVA) $(SPYNNAKER) ## every test, the slow ones too
 	$(PYTEST)
 
-test-faults: $(STAMP) ## the fault suite of hardware in the loop: killed workers, dead clients, full disks, ...
+test-faults: $(STAMP) $(LAVA) ## the fault suite of hardware in the loop: killed workers, dead clients, full disks, ...
 	$(PYTEST) -m faults tests/runtime/hil
 
 lint: $(STAMP) ## ruff (rules and format), mypy, import directions; changes nothing

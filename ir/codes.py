@@ -629,7 +629,31 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("E883", "a call that the daemon does not have",
      "Client and daemon are of different versions, or the client is none of ours."),
     ("E884", "a folder of state that cannot be used",
-     "Another daemon keeps its state there, or one of another version did. Give another with --state."),
+     "Another daemon keeps its state there, one of another version did, or its database is damaged. Give another: --state."),
+    ("E885", "a fault that cannot be read",
+     "It is written name:key=value,key=value, several joined by /: spike_drop:p=0.01,seed=3/device_dies:step=40. The message "
+     "says what the fault takes."),
+    ("E886", "a fault without a rate",
+     "Only faults with an extent can be varied: spike_drop, late, bit_flip, saturate, dead_core, dead_link, stuck."),
+    ("E895", "a fault that does not happen on the way",
+     "The proxy between client and daemon does delay, drop, truncate, corrupt, duplicate, half_open and reset. Faults of a "
+     "device or a network are FaultyDevice's."),
+    ("E887", "a fault that cannot be done to this program",
+     "Dead cores and links need a program that is mapped on a chip; a layer has to be there, and to have what the fault is "
+     "about. Nothing is left out silently: name another layer, or compile for a target or for another arithmetic."),
+    ("E888", "a fault that this device cannot have",
+     "Hardware runs a mapped program as it is, recorded answers are those of a sound network, and a test does not kill its own "
+     "process. Inject it into a simulator."),
+    ("E889", "a device that died on purpose",
+     "The fault device_dies was injected, or a device that hangs on purpose was closed."),
+    ("E890", "a sweep over faults that cannot be",
+     "It needs a fault that has a rate, rates from 0, a seed at least, and an output that says the class: the message says "
+     "which of them is wrong."),
+    ("E891", "matplotlib is not installed",
+     "It draws the picture; numbers and table come without it. pip install 'spikeport[hil]'."),
+    ("E896", "a message that was damaged on the way",
+     "Its check sum is not that of its bytes. It is sent again for as long as retry_s says; where that keeps happening, a "
+     "cable, a bridge or a proxy between client and daemon spoils bytes. TLS (hilds://) notices it earlier."),
     ("E901", "an unknown pass",
      "`spikeport passes` lists what there is."),
     ("E902", "a pipeline that cannot be read",

@@ -12,7 +12,7 @@ from spikeport.ir.diagnostics import Diagnostic, UsageError
 from spikeport.ir.graph import Graph
 from spikeport.ir.ops import Array
 from spikeport.runtime.files import read_arrays
-from spikeport.runtime.inputs import prepare_inputs
+from spikeport.runtime.inputs import Inputs, prepare_inputs
 
 LABELS = "labels"
 
@@ -32,13 +32,32 @@ def calibration_data(source: Any, graph: Graph) -> tuple[dict[str, Array] | None
     """
     if source is None:
         return None, None
+    inputs, labels = labelled_inputs(source, graph)
+    return dict(inputs.values), labels
+
+
+def labelled_inputs(source: Any, graph: Graph, **options: Any) -> tuple[Inputs, Array | None]:
+    """Return the inputs of *source* and its labels, or None where it has none.
+
+    Parameters
+    ----------
+    source : path, array or Mapping
+        As for `calibration_data`.
+    **options
+        Of `prepare_inputs`.
+
+    Raises
+    ------
+    UsageError
+        As `calibration_data`.
+    """
     if isinstance(source, (str, Path)):
         source = read_arrays(source)
     labels = None
     if isinstance(source, Mapping) and LABELS in source and LABELS not in graph.inputs and len(source) > 1:
         labels = np.asarray(source[LABELS])
         source = {k: v for k, v in source.items() if k != LABELS}
-    inputs = prepare_inputs(source, graph)
+    inputs = prepare_inputs(source, graph, **options)
     if labels is not None and (labels.dtype.kind not in "iu" or labels.shape != (inputs.samples,)):
         raise UsageError(
             Diagnostic(
@@ -46,4 +65,4 @@ def calibration_data(source: Any, graph: Graph) -> tuple[dict[str, Array] | None
                 "give an integer for each sample, or leave labels out", {"samples": inputs.samples},
             )
         )  # fmt: skip
-    return dict(inputs.values), labels
+    return inputs, labels

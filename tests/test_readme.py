@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from construct_table import table
 
@@ -16,6 +17,7 @@ from spikeport.hw_profiles.target import target_names
 from spikeport.ir.arithmetic import ARITHMETICS
 from spikeport.ir.codes import CODES
 from spikeport.ir.profiles import PROFILES
+from spikeport.models import digits_conv
 
 SCRIPT = Path(sys.executable).with_name("spikeport")
 COMMANDS = (".venv/bin/spikeport ", "spikeport ")
@@ -76,6 +78,18 @@ def test_its_commands_and_snippets_run_in_their_order(readme, root, tmp_path):
                     assert line == "..." or squeeze(line) in squeeze(said), f"{command}\nshows {line!r}, not in\n{said}"
                 ran += 1
     assert ran > 10
+
+
+def test_its_test_on_the_bench_passes(readme, root, tmp_path):
+    (block,) = [b for language, b in _BLOCK.findall(readme) if language == "python" and "pytest.mark.hil(" in b]
+    assert len(block[block.index("@") :].splitlines()) < 10
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "digits_conv.nir").write_bytes((root / "models" / "digits_conv.nir").read_bytes())
+    np.save(tmp_path / "images.npy", digits_conv.split()[2][:20])
+    (tmp_path / "test_chip.py").write_text(block, "utf-8")
+    done = run([sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", ".", "test_chip.py"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
 
 
 def test_its_make_targets_links_and_codes_exist(readme, root):

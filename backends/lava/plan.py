@@ -6,6 +6,7 @@ Conv are laid out as Lava wants them, channels last; all others are flat.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from spikeport.backends.lava.synapses import conv_fits, conv_kernel, gained
 from spikeport.backends.matrices import Synapses, matrix_of
 from spikeport.backends.ways import Way, ways_of
 from spikeport.ir.dynamics import NeuronModel
-from spikeport.ir.loihi import registers, split_weights
+from spikeport.ir.loihi import LIMIT, registers, split_weights
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Array, Conv1d, Conv2d, Shape
 
@@ -236,8 +237,11 @@ def _one(value: Array, place: Place) -> Any:
 
 
 def _fixed(model: NeuronModel) -> dict[str, Array]:
-    found = registers(model)
-    threshold = np.full(model.shape, NEVER) if found.threshold is None else found.threshold
+    # Thresholds out of reach are those of neurons that a fault on purpose keeps silent.
+    never = np.full(model.shape, True) if model.threshold is None else model.threshold >= LIMIT
+    reached = None if model.threshold is None else np.where(never, 0.0, model.threshold)
+    found = registers(dataclasses.replace(model, threshold=reached))
+    threshold = np.where(never, NEVER, 0 if found.threshold is None else found.threshold)
     given = {"du": found.du, "dv": found.dv, "vth": threshold}
     more = {
         "bias_mant": found.bias_mantissa, "bias_exp": found.bias_exponent,

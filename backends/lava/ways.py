@@ -20,7 +20,11 @@ def findings(network: StepNetwork) -> tuple[Diagnostic, ...]:
     """Return what Lava cannot do of *network*, as errors E544 to E546."""
     found = [*_nodes(network), *_chains(network)]
     for path, model in network.models.items():
-        if network.arithmetic.name != "loihi":
+        if network.arithmetic.name == "loihi":
+            if model.threshold is not None and np.any(model.threshold < 0):
+                hint = "leave the fault out that is to make it fire"
+                found.append(Diagnostic("E544", path, "Lava's neurons do not have thresholds below zero in fixed_pt", hint))
+        else:
             for why, hint in _neuron(model):
                 found.append(Diagnostic("E544", path, f"Lava's neurons do not have {why}", hint))
     return tuple(found)

@@ -175,8 +175,8 @@ def _pace(program: Program, load: Load, factor: float) -> str:
         )  # fmt: skip
     return (
         f"real time: {pace}; the busiest (core {found.core}: {layers}) takes {found.most_cycles:,.0f} of {BUDGET:,.0f} cycles "
-        f"in its busiest step ({100 * share:.3g} %), {found.mean_cycles:,.0f} on average; estimated: {NEURON.value:g} a neuron, "
-        f"{SYNAPSE.value:g} a synaptic event; what the {found.packets:,} packets of that step cost beside is unknown"
+        f"in its busiest step ({100 * share:.3g} %), {found.mean_cycles:,.0f} on average; estimated: {NEURON.value:g} a "
+        f"neuron, {SYNAPSE.value:g} a synaptic event; what the {found.packets:,} packets of that step cost beside is unknown"
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from spikeport.runtime.cli.hild import devices, hild
 from spikeport.runtime.cli.inspect import inspect
 from spikeport.runtime.cli.lists import explain, passes, targets
 from spikeport.runtime.cli.report import report
+from spikeport.runtime.cli.robustness import robustness
 from spikeport.runtime.cli.run import run
 from spikeport.runtime.cli.usage import CLICK_ERRORS, shows_help, usage_error
 
@@ -47,6 +48,7 @@ app.command("targets")(targets)
 app.add_typer(backends.app, name="backends")
 app.command("hild")(hild)
 app.command("devices")(devices)
+app.command("robustness")(robustness)
 app.command("passes")(passes)
 app.command("explain")(explain)
 app.command("doctor")(doctor)

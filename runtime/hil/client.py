@@ -22,7 +22,7 @@ from spikeport.runtime.hil import wire
 from spikeport.runtime.hil.device import DeviceInfo
 from spikeport.runtime.hil.outcome import HilError, Outcome
 from spikeport.runtime.hil.remote import RemoteDevice
-from spikeport.runtime.hil.transport import ANSWER_S, POLL_S, Channel, Lost
+from spikeport.runtime.hil.transport import ANSWER_S, POLL_S, Channel, pace
 from spikeport.runtime.hil.wire import field
 
 
@@ -91,8 +91,8 @@ class Pool:
     def __init__(self, channel: Channel, retry_s: float) -> None:
         self._channel, self.retry_s = channel, retry_s
         self.client = f"{platform.node()[:30]}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._devices: list[RemoteDevice] = []
-        #: Times (monotonic) at which a call was found to be without an answer, the last hundred.
+        self._devices: set[RemoteDevice] = set()
+        #: Times (monotonic) at which a call was found to be without a good answer, the last hundred.
         self.losses: list[float] = []
 
     def hello(self, timeout_s: float) -> dict[str, Any]:
@@ -107,21 +107,26 @@ class Pool:
         self, method: str, header: Mapping[str, Any], body: bytes = b"", seconds: float = ANSWER_S,
         retry_s: float | None = None, is_wanted: Callable[[], bool] = lambda: True,
     ) -> tuple[dict[str, Any], bytes]:  # fmt: skip
-        """Make a call, until *retry_s* are over again where no answer comes or the daemon is busy; raise what it refused."""
+        """Make a call; raise what the daemon refused.
+
+        Until *retry_s* seconds are over it is made again, the same to the last byte: where no answer comes (E865), where call
+        or answer are damaged on the way (E896), and where the daemon is busy (E871).
+        """
         message = wire.encode({**header, "client": self.client}, body)
         until, pause = time.monotonic() + (self.retry_s if retry_s is None else retry_s), 0.05
         while True:
             try:
                 return wire.decode(self._channel.call(method, message, seconds))
-            except Lost:
-                self.losses = [*self.losses[-99:], time.monotonic()]
-                if time.monotonic() + pause >= until or not is_wanted():
-                    raise
-                self._channel.renew()
             except HilError as error:
-                if error.diagnostics[0].code != "E871" or time.monotonic() + pause >= until:
+                code = error.diagnostics[0].code
+                if code in ("E865", "E896"):
+                    self.losses = [*self.losses[-99:], time.monotonic()]
+                if code not in ("E865", "E871", "E896") or time.monotonic() + pause >= until or not is_wanted():
                     raise
-                pause = min(5.0, float(error.diagnostics[0].facts.get("retry_after_s", pause)))
+                if code == "E871":
+                    pause = min(5.0, float(error.diagnostics[0].facts.get("retry_after_s", pause)))
+                else:  # no answer, or one that was damaged: perhaps it is the connection
+                    self._channel.renew()
             time.sleep(pause)
             pause = min(1.0, 2 * pause)
 
@@ -170,12 +175,13 @@ class Pool:
         try:
             while True:
                 left = max(0.0, until - time.monotonic())
+                asked = time.monotonic()
                 answer, _ = self.call("acquire", {**ask, "wait_s": min(left, POLL_S)}, seconds=ANSWER_S + POLL_S)
                 state = field(answer, "state", str)
                 if state == "granted":
                     granted = True
                     device = RemoteDevice(self, answer)
-                    self._devices.append(device)
+                    self._devices.add(device)
                     return device
                 place = answer.get("place", place)
                 if time.monotonic() >= until:
@@ -183,11 +189,14 @@ class Pool:
                         Diagnostic("E870", target or "", f"no device became free within {wait_s:g} s ({state}, place {place})",
                                    "wait longer, or add devices", {"place": place}), Outcome.TIMEOUT,
                     )  # fmt: skip
-                if left < POLL_S:
-                    time.sleep(0.05)
+                pace(asked)
         finally:
             if not granted:
                 self.quietly("cancel", {"id": ticket})
+
+    def forget(self, device: RemoteDevice) -> None:
+        """Drop a device that was given back, and the program that it remembers."""
+        self._devices.discard(device)
 
     def quietly(self, method: str, header: Mapping[str, Any]) -> None:
         """Make a call whose failure changes nothing: what it would end runs out by itself."""
@@ -196,7 +205,7 @@ class Pool:
 
     def close(self) -> None:
         """Release what is leased and drop the connection."""
-        for device in self._devices:
+        for device in list(self._devices):
             device.close()
         self._channel.close()
 

@@ -261,7 +261,7 @@ def agreement(a: Array, b: Array) -> Agreement:
     return Agreement(same, samples, low, high)
 
 
-def wilson(same: int, samples: int, z: float = Z_95) -> tuple[float, float]:
+def wilson(same: float, samples: int, z: float = Z_95) -> tuple[float, float]:
     """Return Wilson's score interval of *same* in *samples*, within 0 and 1; (0, 1) of none."""
     if not samples:
         return 0.0, 1.0

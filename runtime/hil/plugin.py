@@ -1,7 +1,7 @@
 """pytest on devices: fixtures, markers and options for tests that run a network where it shall run in the end.
 
 Loaded by pytest wherever spikeport is installed, so nothing heavy is imported here, and nothing is done in a suite that uses
-neither a ``hil`` marker nor a ``hil_`` fixture. The work is in `bench` (devices, models), `visit` (a test's runs and
+neither a ``hil`` marker nor a ``hil_`` fixture. The work is in `suite`: `bench` (devices, models), `visit` (a test's runs and
 comparisons), `attempts` (what became of each attempt) and `reporting`.
 """
 
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spikeport.runtime.hil import attempts
+from spikeport.runtime.hil.suite import attempts
 
 if TYPE_CHECKING:
-    from spikeport.runtime.hil.bench import Bench
-    from spikeport.runtime.hil.bench_device import BenchDevice
     from spikeport.runtime.hil.device import DeviceRun
-    from spikeport.runtime.hil.visit import Visit
-    from spikeport.runtime.hil.want import Artifact
+    from spikeport.runtime.hil.suite.bench import Bench
+    from spikeport.runtime.hil.suite.bench_device import BenchDevice
+    from spikeport.runtime.hil.suite.visit import Visit
+    from spikeport.runtime.hil.suite.want import Artifact
 
 MARKERS = (
     "hil(target=None, features=(), count=1, device='', firmware='', timeout_s=60): the test runs on a device: a chip, what it "
@@ -88,8 +88,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def bench_of(config: pytest.Config) -> Bench:
     """Return the bench of this process, made when a test first asks for it."""
     if _bench not in config.stash:
-        from spikeport.runtime.hil.bench import Bench
-        from spikeport.runtime.hil.want import Options
+        from spikeport.runtime.hil.suite.bench import Bench
+        from spikeport.runtime.hil.suite.want import Options
 
         config.stash[_bench] = Bench(Options.of(config))
     return config.stash[_bench]
@@ -99,7 +99,7 @@ def visit_of(request: pytest.FixtureRequest) -> Visit:
     """Return what the test does on the bench, in this attempt."""
     item = request.node
     if _visit not in item.stash:
-        from spikeport.runtime.hil.visit import Visit
+        from spikeport.runtime.hil.suite.visit import Visit
 
         marks = {name: dict(m.kwargs) for name in attempts.MARKS if (m := item.get_closest_marker(name)) is not None}
         wrong = [f"@pytest.mark.{m.name} takes names" for m in item.iter_markers() if m.name in attempts.MARKS and m.args]
@@ -224,7 +224,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     results = config.stash[_results]
     if results or config.getoption("hil_report") or config.getoption("hil_baseline_update"):
-        from spikeport.runtime.hil import reporting
+        from spikeport.runtime.hil.suite import reporting
 
         said, is_ok = reporting.finish(config.option, results)
         config.stash[_said][:] = said

@@ -9,13 +9,13 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from spikeport.ir.diagnostics import Diagnostic
+from spikeport.ir.diagnostics import Diagnostic, SpikeportError
 from spikeport.ir.ops import Array
 from spikeport.runtime.hil import wire
 from spikeport.runtime.hil.daemon.errors import error_from
 from spikeport.runtime.hil.device import Device, DeviceInfo, DeviceRun
 from spikeport.runtime.hil.outcome import HilError, Outcome
-from spikeport.runtime.hil.transport import ANSWER_S, POLL_S, Lost
+from spikeport.runtime.hil.transport import ANSWER_S, POLL_S, pace
 from spikeport.runtime.hil.wire import field
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class RemoteDevice(Device):
         self._ttl = field(granted, "ttl_s", float)
         self._generation, self._artifact = "", b""
         self._acks: list[str] = []
+        #: Number of the daemon's last answer, which we name to show that they reach us.
+        self._seen = 0
         self._lock = threading.Lock()
         self._over: HilError | None = None
         self._closing = threading.Event()
@@ -53,9 +55,8 @@ class RemoteDevice(Device):
             acks, self._acks = self._acks, []
             try:
                 self._call("keep", {"acks": acks}, retry_s=0.0)
-            except Lost:
+            except SpikeportError as error:  # whatever it is, the next sign of life is due
                 self._acks += acks
-            except HilError as error:
                 if error.diagnostics[0].code == "E868":
                     return
 
@@ -63,13 +64,14 @@ class RemoteDevice(Device):
         if self._over is not None:
             raise self._over
         try:
-            given = {**header, "lease": self.lease_id, "fence": self.fence}
+            given = {**header, "lease": self.lease_id, "fence": self.fence, "seen": self._seen}
             answer = self._pool.call(method, given, body, is_wanted=lambda: not self._closing.is_set(), **options)
         except HilError as error:
             if error.diagnostics[0].code == "E868":
                 self._over = error
             raise
-        self.heard = time.monotonic()
+        self.heard, told = time.monotonic(), answer[0].get("told")
+        self._seen = told if type(told) is int else self._seen
         return answer
 
     def load(self, artifact: bytes) -> str:
@@ -149,11 +151,13 @@ class RemoteDevice(Device):
 
     def _do(self, what: Mapping[str, Any], body: bytes = b"") -> tuple[dict[str, Any], bytes]:
         """Make a request and wait for its answer; raise what went wrong."""
-        name = secrets.token_hex(16)
+        name, asked = secrets.token_hex(16), time.monotonic()
         answer, piece = self._call("do", {**what, "id": name, "wait_s": POLL_S}, body, seconds=ANSWER_S + POLL_S)
         while (state := field(answer, "state", str)) == "running":
             if self.on_progress is not None and answer.get("of"):
                 self.on_progress(field(answer, "step", int), field(answer, "of", int))
+            pace(asked)
+            asked = time.monotonic()
             answer, piece = self._call("wait", {"id": name, "wait_s": POLL_S}, seconds=ANSWER_S + POLL_S)
         if state != "done":
             raise wire.wire_error(f"a request is in the state {state!r:.40}")
@@ -183,3 +187,4 @@ class RemoteDevice(Device):
             Diagnostic("E868", self._info.name, "this device was given back", "lease one anew"), Outcome.INFRASTRUCTURE
         )
         self._beat.join(2 * ANSWER_S)
+        self._pool.forget(self)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+import zlib
 from collections.abc import Callable
 from concurrent import futures
 from pathlib import Path
@@ -26,8 +28,15 @@ _ERROR = "spikeport-error-bin"
 PING_S, WAIT_S = 1.5, 1.5
 #: Seconds for an answer, beside those that a call waits in the daemon for what is not there yet.
 ANSWER_S, POLL_S = 2.5, 1.0
+#: Seconds between two questions whether something has come that was not there yet.
+PACE_S = 0.05
 _STATUS = {"E866": "FAILED_PRECONDITION", "E867": "UNAUTHENTICATED", "E871": "RESOURCE_EXHAUSTED", "E877": "INVALID_ARGUMENT",
-           "E883": "UNIMPLEMENTED", "E881": "RESOURCE_EXHAUSTED"}  # fmt: skip
+           "E883": "UNIMPLEMENTED", "E881": "RESOURCE_EXHAUSTED", "E896": "DATA_LOSS"}  # fmt: skip
+
+
+def pace(asked: float) -> None:
+    """Wait until *asked* (monotonic) is PACE_S ago: a daemon that has no thread left to let us wait answers at once."""
+    time.sleep(max(0.0, asked + PACE_S - time.monotonic()))
 
 
 def _grpc() -> Any:
@@ -118,9 +127,9 @@ def _serve(grpc: Any, answer: Callable[[str, str | None, str, bytes], bytes], me
     status = getattr(grpc.StatusCode, _STATUS.get(first["code"], "ABORTED"))
     if first["code"] == "E867" and "scope" in first["message"]:
         status = grpc.StatusCode.PERMISSION_DENIED
-    context.set_trailing_metadata(((_ERROR, json.dumps(found).encode()[:8000]),))
-    text = f"{first['code']}: {first['message']}".encode("ascii", "replace").decode()
-    context.abort(status, text)
+    text = json.dumps(found).encode()[:8000]
+    context.set_trailing_metadata(((_ERROR, zlib.crc32(text).to_bytes(4, "big") + text),))
+    context.abort(status, f"{first['code']}: {first['message']}".encode("ascii", "replace").decode())
     raise AssertionError  # abort raises
 
 
@@ -176,9 +185,11 @@ class Channel:
         for key, value in error.trailing_metadata() or ():
             if key == _ERROR:
                 try:
-                    return error_from(json.loads(value))
+                    if zlib.crc32(value[4:]).to_bytes(4, "big") == value[:4]:
+                        return error_from(json.loads(value[4:]))
                 except ValueError:
-                    break
+                    pass
+                break
         code, text = error.code(), str(error.details() or "")
         if code == self._grpc.StatusCode.RESOURCE_EXHAUSTED:
             return HilError(

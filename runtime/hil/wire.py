@@ -1,9 +1,10 @@
 """Messages between client, daemon and worker: a JSON header and, where arrays travel, the bytes of an ``.npz``.
 
-    b"SPHIL" | version u8 | header bytes u32 | body bytes u64 | header (JSON) | body
+    b"SPHIL" | version u8 | header bytes u32 | body bytes u64 | CRC-32 of all the rest u32 | header (JSON) | body
 
 Nothing is pickled. Every length is held against a limit before a byte of it is read; arrays lie uncompressed in the
-``.npz``, so that no body unpacks to more than it is.
+``.npz``, so that no body unpacks to more than it is. The check sum is for what happens on the way: TCP's own misses some of it,
+and without TLS nothing else would notice a number that has become another.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,7 +29,8 @@ from spikeport.runtime.strict_json import dump_json, parse_json
 MAGIC, PROTOCOL = b"SPHIL", 1
 #: Bytes of a header, of a body in one message, of a chunk of what is larger, and of an upload or a result in all.
 MAX_HEADER, MAX_BODY, CHUNK, MAX_WHOLE = 2**20, 2**22, 2**20, 2**30
-_HEAD = struct.Struct("<5sBIQ")
+_HEAD = struct.Struct("<5sBIQI")
+HEAD_SIZE = _HEAD.size
 #: Arrays in a body.
 MAX_ARRAYS = 4096
 
@@ -47,7 +50,20 @@ def encode(header: Mapping[str, Any], body: bytes = b"") -> bytes:
     text = dump_json(header)
     if len(text) > MAX_HEADER:
         raise wire_error(f"a header of {len(text):,} bytes exceeds the limit of {MAX_HEADER:,}")
-    return _HEAD.pack(MAGIC, PROTOCOL, len(text), len(body)) + text + body
+    return frame(text, body)
+
+
+def frame(text: bytes, body: bytes) -> bytes:
+    """Return a message of the JSON *text* and *body*, whatever they are."""
+    head = _HEAD.pack(MAGIC, PROTOCOL, len(text), len(body), 0)
+    return head[:-4] + struct.pack("<I", _sum(head, text, body)) + text + body
+
+
+def _sum(head: bytes, *parts: bytes) -> int:
+    found = zlib.crc32(head[:-4])
+    for part in parts:
+        found = zlib.crc32(part, found)
+    return found
 
 
 def decode(data: bytes, limit: int = MAX_BODY) -> tuple[dict[str, Any], bytes]:
@@ -56,19 +72,29 @@ def decode(data: bytes, limit: int = MAX_BODY) -> tuple[dict[str, Any], bytes]:
     Raises
     ------
     WireError
-        E866 for another protocol version, E877 for anything else that is wrong.
+        E866 for another protocol version, E896 for damage on the way, E877 for anything else that is wrong.
     """
     if len(data) < _HEAD.size:
         raise wire_error(f"a message of {len(data)} bytes is too short")
-    text, body = sizes(data[: _HEAD.size], limit)
-    if len(data) != _HEAD.size + text + body:
+    head, rest = data[: _HEAD.size], data[_HEAD.size :]
+    magic, version, *_, check = _HEAD.unpack(head)
+    # A version that is another only by damage is none: with ours in its place the sum is right.
+    ours = head[:5] + bytes([PROTOCOL]) + head[6:]
+    if magic != MAGIC or (version == PROTOCOL) != (_sum(ours, rest) == check):
+        raise _damaged(len(data))
+    text, body = sizes(head, limit)
+    if len(rest) != text + body:
         raise wire_error(f"a message of {len(data):,} bytes announces {_HEAD.size + text + body:,}")
-    return parse_header(data[_HEAD.size : _HEAD.size + text]), data[_HEAD.size + text :]
+    return parse_header(rest[:text]), rest[text:]
+
+
+def _damaged(size: int) -> WireError:
+    return wire_error(f"a message of {size:,} bytes was damaged on the way, or is none of spikeport's", "E896")
 
 
 def sizes(head: bytes, limit: int) -> tuple[int, int]:
     """Return the bytes of header and body that the fixed head of a message announces; raise as `decode` does."""
-    magic, version, text, body = _HEAD.unpack(head)
+    magic, version, text, body, _ = _HEAD.unpack(head)
     if magic != MAGIC:
         raise wire_error("this is no message of spikeport")
     if version != PROTOCOL:
@@ -100,6 +126,8 @@ def read_message(read: Callable[[int], bytes], limit: int = MAX_WHOLE) -> tuple[
     data = read(text), read(body)
     if (len(data[0]), len(data[1])) != (text, body):
         raise wire_error("a stream ends within a message")
+    if _HEAD.unpack(head)[4] != _sum(head, *data):
+        raise _damaged(text + body)
     return parse_header(data[0]), data[1]
 
 
@@ -168,9 +196,9 @@ def encode_run(run: DeviceRun) -> tuple[dict[str, Any], bytes]:
     trace = run.trace
     arrays = trace.arrays()
     arrays |= {f"activity/{path}": a for path, a in trace.activity.items()}
-    counts: dict[str, dict[str, int | None]] = {}
+    counts: list[list[Any]] = []  # in their order, which an object of JSON would not keep
     for path, c in trace.counts.items():
-        counts[path] = {"spikes": c.spikes, "events": c.events, "synops": c.synops, "updates": c.updates}
+        counts.append([path, {"spikes": c.spikes, "events": c.events, "synops": c.synops, "updates": c.updates}])
         for name in ("spikes_per_step", "synops_per_step"):
             if (array := getattr(c, name)) is not None:
                 arrays[f"{name}/{path}"] = array
@@ -193,9 +221,10 @@ def decode_run(header: Mapping[str, Any], body: bytes) -> DeviceRun:
             raise wire_error(f"a result has an array {key!r:.80}")
         groups[group][path] = array
     counts = {}
-    for path, c in field(header, "counts", dict).items():
+    for entry in field(header, "counts", list):
+        path, c = entry if isinstance(entry, list) and len(entry) == 2 else ("", None)
         numbers = {name: c.get(name) for name in ("spikes", "events", "synops", "updates")} if isinstance(c, dict) else {}
-        if not numbers or any(n is not None and type(n) is not int for n in numbers.values()):
+        if type(path) is not str or not numbers or any(n is not None and type(n) is not int for n in numbers.values()):
             raise wire_error(f"the counts of {path!r:.80} are no numbers")
         per_step = groups["spikes_per_step"].get(path), groups["synops_per_step"].get(path)
         counts[path] = Counts(**numbers, spikes_per_step=per_step[0], synops_per_step=per_step[1])

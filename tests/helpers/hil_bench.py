@@ -15,8 +15,12 @@ import spikeport
 from spikeport.runtime.artifact import artifact_bytes
 from spikeport.runtime.hil.client import connect
 from spikeport.runtime.hil.daemon.config import Config, DeviceConfig, Limits
+from spikeport.runtime.hil.daemon.line import MARK
 from spikeport.runtime.hil.daemon.server import Daemon
 from spikeport.runtime.hil.device import LocalDevice
+from spikeport.runtime.hil.faults.proxy import Proxy
+from spikeport.runtime.hil.faults.spec import parse_faults
+from spikeport.runtime.hil.outcome import HilError
 
 HELPERS = Path(__file__).parent
 INPUTS = {"input": spikes((1, 12, 4)).astype(np.float64)}
@@ -45,7 +49,7 @@ def running(state, *devices, limits=None, **more):
     """Yield a daemon in this process; at its end nothing of it is left."""
     with path_of_helpers(), Daemon(config(state, *devices, limits=limits, **more)) as daemon:
         yield daemon
-    assert orphans(state) == []
+    assert orphans(daemon.service.config.state) == []
 
 
 @contextlib.contextmanager
@@ -60,6 +64,12 @@ def path_of_helpers():
             del os.environ["PYTHONPATH"]
         else:
             os.environ["PYTHONPATH"] = before
+
+
+def through(url, faults=""):
+    """Return a proxy with transport faults before the daemon at *url*."""
+    host, _, port = url.partition("://")[2].rpartition(":")
+    return Proxy(host, int(port), parse_faults(faults) if faults else ())
 
 
 class Process:
@@ -110,12 +120,12 @@ class Process:
 
 
 def orphans(state):
-    """Return the processes that were started for a daemon with this state: theirs is a temporary folder in it."""
+    """Return the processes that were started for workers of a daemon with this state."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
             words = entry.read_bytes()
-            if f"TMPDIR={state}/work/".encode() in words and "Z" not in _state(entry.parent):
+            if f"{MARK}={state}/work/".encode() in words and "Z" not in _state(entry.parent):
                 found.append(int(entry.parent.name))
     return found
 
@@ -127,10 +137,11 @@ def _state(entry):
 def workers(state):
     """Return the processes that hold devices: children of guards."""
     found = orphans(state)
-    return [pid for pid in found if _parent(pid) in found]
+    return [pid for pid in found if parent(pid) in found]
 
 
-def _parent(pid):
+def parent(pid):
+    """Return who started a process, 0 where it is gone."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
@@ -168,6 +179,22 @@ def assert_same(found):
     for key, array in wanted.items():
         np.testing.assert_array_equal(got[key], array)
         assert got[key].dtype == array.dtype
+
+
+def full_disk(store):
+    """Let the database grow no further, and fill what room it has."""
+    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    for row in range(100_000):
+        try:
+            store.begin("filler", f"filler-{row}", "d" * 500, "l", "one", 1)
+        except HilError:
+            return
+
+
+def make_room(store):
+    """Undo `full_disk`."""
+    store._db.execute("PRAGMA max_page_count = 1000000")
 
 
 def audit(state):

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import numpy as np
 
 from spikeport.runtime.hil.device import LocalDevice
 
-DIES, HANGS, EATS, EATS_IN_CHILD, LEAVES, SLOW, LARGE, STAINS, SPINS, PRINTS, CRASHES = range(101, 112)
+DIES, HANGS, EATS, EATS_IN_CHILD, LEAVES, SLOW, LARGE, STAINS, SPINS, PRINTS, CRASHES, BABBLES = range(101, 113)
 
 
 class Rascal(LocalDevice):
@@ -59,6 +60,8 @@ class Rascal(LocalDevice):
         elif seed == PRINTS:
             print("noise on stdout", flush=True)
             os.write(1, b"raw noise\n")
+        elif seed == BABBLES:
+            _babble()
         elif seed == CRASHES:
             raise RuntimeError("the driver is confused")
         found = super().run(inputs, record=record, record_state=record_state, seed=seed, timeout_s=timeout_s)
@@ -66,6 +69,15 @@ class Rascal(LocalDevice):
 
     def state_digest(self):
         return hashlib.sha256((super().state_digest() + self._stain).encode()).hexdigest()
+
+
+def _babble():
+    """Write noise where the worker's answers go."""
+    for name in os.listdir("/proc/self/fd"):
+        fd = int(name)
+        is_pipe = fd > 2 and Path(f"/proc/self/fd/{fd}").exists() and stat.S_ISFIFO(os.fstat(fd).st_mode)
+        if is_pipe and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY:
+            os.write(fd, b"this is no answer " * 10)
 
 
 def _large(found):

@@ -55,7 +55,8 @@ def test_every_named_profile_and_reset_prints_and_parses_back(text):
 
 def test_all_that_the_design_names_is_there():
     assert set(PROFILES) == {
-        "exact", "snntorch", "norse", "sinabs", "rockpool", "spyx", "nengo", "spikingjelly", "spinnaker2", "spynnaker", "lava_float", "lava",
+        "exact", "snntorch", "norse", "sinabs", "rockpool", "spyx", "nengo", "spikingjelly", "spinnaker2", "spynnaker",
+        "lava_float", "lava",
     }  # fmt: skip
 
 

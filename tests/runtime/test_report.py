@@ -125,7 +125,10 @@ def test_steady_shares_of_several_cores_are_said():
 
 
 def test_spinnaker1_energy_law_by_hand():
-    """Three cores (the input has one) for 20 ms at 34 mW, a chip at 0.35 W, 13 packets of 1 nJ at one router each; the step is 1 ms by the timer."""
+    """Three cores (the input has one) for 20 ms at 34 mW, a chip at 0.35 W, 13 packets of 1 nJ at one router each.
+
+    The step is 1 ms by the timer.
+    """
     report = tiny("spinnaker1")
     assert report.chip_time.total.value == pytest.approx(0.020)
     assert report.line("core").total.value == pytest.approx(0.034 * 3 * 0.020)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+#: Lines about refused calls in a second.
+MOST_REFUSED = 20
 #: What no line may hold, whoever writes it; leases are capabilities, so their first letters must do.
 _SECRET = frozenset(("token", "secret", "authorization", "password"))
 
@@ -32,6 +34,7 @@ class Audit:
         self._wall, self._monotonic = wall, monotonic
         self._lock = threading.Lock()
         self._torn = False
+        self._second, self._refused, self._unsaid = -1, 0, 0
         #: Lines that could not be written, as on a full disk; the daemon grants nothing new while the last one failed.
         self.lost, self.ok = 0, True
 
@@ -51,6 +54,22 @@ class Audit:
             except OSError:
                 self.ok = False
             self.lost += not self.ok
+
+    def refusal(self, **facts: Any) -> None:
+        """Append that a call was refused, at most ``MOST_REFUSED`` a second: who is refused must not fill the disk.
+
+        The line after those that were left out says how many they were (``unsaid``).
+        """
+        with self._lock:
+            second = int(self._monotonic())
+            if second != self._second:
+                self._second, self._refused = second, 0
+            self._refused += 1
+            if self._refused > MOST_REFUSED:
+                self._unsaid += 1
+                return
+            unsaid, self._unsaid = self._unsaid, 0
+        self.write("refused", **facts, unsaid=unsaid or None)
 
     def close(self) -> None:
         """Close the file; what is written after that is lost."""

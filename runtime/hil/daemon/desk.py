@@ -11,7 +11,8 @@ from typing import Any
 from spikeport.ir.diagnostics import SpikeportError
 from spikeport.runtime.hil.daemon.audit import Audit
 from spikeport.runtime.hil.daemon.config import Limits
-from spikeport.runtime.hil.daemon.leases import Book, Lease
+from spikeport.runtime.hil.daemon.leases import Book
+from spikeport.runtime.hil.daemon.places import Lease
 from spikeport.runtime.hil.daemon.store import Store
 
 

@@ -12,6 +12,7 @@ import ctypes
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -63,6 +64,7 @@ def guarded(work: Callable[[], int], lifeline: int, status: int, memory: int) ->
             os.close(stream)
     code = _watch(child, lifeline, status, memory)
     end_all(child)
+    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)  # theirs alone, made by the daemon, which may be gone
     return code
 
 

@@ -14,7 +14,7 @@ from spikeport.runtime.hil.daemon.config import Limits
 from spikeport.runtime.hil.daemon.desk import Job
 from spikeport.runtime.hil.daemon.errors import error_json
 from spikeport.runtime.hil.daemon.keeper import Keeper
-from spikeport.runtime.hil.daemon.leases import Lease
+from spikeport.runtime.hil.daemon.places import Lease
 from spikeport.runtime.hil.daemon.refusals import too_busy
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.outcome import HilError, Outcome
@@ -56,7 +56,7 @@ class Jobs:
                     )  # fmt: skip
                 return
             lease, keeper, order = begin()
-            waiting = sum(j.lease is lease for j in self._live.values())
+            waiting = sum(j.lease is lease for j in list(self._live.values()))  # keepers take theirs out meanwhile
             if waiting >= self._limits.jobs:
                 raise too_busy(f"{waiting} requests of this lease wait already", 1.0)
             if self._held > self._limits.results_mb * 2**20:
@@ -75,8 +75,8 @@ class Jobs:
         """Enter the answer of *job*: kept first, told then."""
         job.answer = ({**header, "ok": True}, body, file)
         job.body = b""
-        size = len(body) if file is None else file.stat().st_size
         try:
+            size = len(body) if file is None else file.stat().st_size
             self._keep(job)
         except (HilError, OSError) as error:
             reason = error.diagnostics[0].message if isinstance(error, HilError) else str(error)

@@ -15,11 +15,12 @@ from spikeport.runtime.hil import wire
 from spikeport.runtime.hil.daemon.config import DeviceConfig
 from spikeport.runtime.hil.daemon.desk import Desk, Job
 from spikeport.runtime.hil.daemon.errors import error_from
-from spikeport.runtime.hil.daemon.leases import Lease
 from spikeport.runtime.hil.daemon.line import Line, Revoked, WorkerLost
+from spikeport.runtime.hil.daemon.places import Lease
 from spikeport.runtime.hil.daemon.refusals import quarantined, stale
+from spikeport.runtime.hil.daemon.standing import Standing
 from spikeport.runtime.hil.device import DeviceInfo
-from spikeport.runtime.hil.outcome import HilError, Outcome
+from spikeport.runtime.hil.outcome import HilError, Outcome, outcome_of
 
 #: Phases by the limit that each has.
 _LIMIT = {"connect": "connect_s", "load": "configure_s", "run": "run_s", "reset": "read_back_s", "digest": "read_back_s",
@@ -37,12 +38,12 @@ class Keeper(threading.Thread):
         self.info = DeviceInfo(config.name, "hw" if config.driver else "sim", config.backend, config.target, (), "", "starting")
         self.jobs: deque[Job] = deque()
         self.line: Line | None = None
-        self.strikes, self.quarantined = desk.store.device(config.name)
+        self.standing = Standing(desk.store, config.name, desk.limits.strikes)
         self._fresh = ""
         self._stopping = False
         self._lock = threading.Lock()
         self._ear, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        desk.book.withdraw(config.name, self._with("quarantined" if self.quarantined else "starting"))
+        self._say("starting")
 
     @property
     def generation(self) -> str:
@@ -50,13 +51,14 @@ class Keeper(threading.Thread):
         line = self.line
         return line.generation if line is not None else ""
 
-    def _is_shut(self) -> bool:
-        return bool(self.quarantined)
+    def _why_shut(self) -> str:
+        return self.standing.quarantined
 
     def wake(self) -> None:
         """Have the keeper look up: a lease began or ended, a job came, the daemon stops."""
-        with contextlib.suppress(OSError):
-            os.write(self._bell, b"x")
+        with self._lock, contextlib.suppress(BlockingIOError):
+            if self._bell >= 0:  # the number of a closed one may be another file by now
+                os.write(self._bell, b"x")
 
     def submit(self, job: Job) -> None:
         """Put *job* in line; raise HilError E868 where its lease is over."""
@@ -72,11 +74,13 @@ class Keeper(threading.Thread):
         self.wake()
 
     def judge(self, reason: str, by: str = "") -> None:
-        """Shut the device away, or with an empty *reason* take it back."""
-        self.quarantined, self.strikes = reason, 0
+        """Shut the device away, or with an empty *reason* take it back; whoever asks from now on finds it so."""
+        with self.desk.book.changed:
+            was = self._why_shut()
+            self.standing.put(0, reason)
+            if reason or was:
+                self._say("starting")
         self._fresh = self._fresh if reason else ""
-        with contextlib.suppress(HilError):
-            self.desk.store.judge(self.config.name, 0, reason)
         self.desk.audit.write(
             "quarantine" if reason else "restore", device=self.config.name, reason=reason or None, by=by or None
         )
@@ -96,6 +100,7 @@ class Keeper(threading.Thread):
             except (BackendUnavailable, UsageError) as error:
                 self._drop_line()
                 self._say(f"unavailable: {error.diagnostics[0].message}")
+                self._refuse_jobs(error)
                 self._wait(_AGAIN_S)
             except SpikeportError as error:
                 self._drop_line()
@@ -105,13 +110,17 @@ class Keeper(threading.Thread):
                 self.desk.audit.write("keeper failed", device=self.config.name, reason=f"{type(error).__name__}: {error}")
                 self._wait(1.0)
         self._drop_line()
-        os.close(self._ear)
-        os.close(self._bell)
+        self._refuse_jobs()
+        with self._lock:
+            os.close(self._ear)
+            os.close(self._bell)
+            self._bell = -1
 
     def _turn(self) -> None:
-        if self._is_shut():
+        self.standing.keep()
+        if self._why_shut():
             self._drop_line()
-            self._say(f"quarantined: {self.quarantined}")
+            self._say("starting")
             self._refuse_jobs()
             self._wait(5.0)
             return
@@ -128,7 +137,7 @@ class Keeper(threading.Thread):
             self._serve(lease)
         finally:
             self._refuse_jobs()
-        if self._is_shut():
+        if self._why_shut():
             return
         self._say("resetting")
         self._verify(None)
@@ -169,17 +178,15 @@ class Keeper(threading.Thread):
                 job = self._next_job()
                 if job is not None:
                     self._do(job, lease)
-                    if self._is_shut():
-                        return
-                    self._prepare()
-                    self._say("leased")
                 elif self._wait(5.0, None if self.line is None else self.line.fd) and self.line is not None:
                     self._blame(self.line.last_words("idle"))
                     self._drop_line()
-                    if self._is_shut():
-                        return
-                    self._prepare()
-                    self._say("leased")
+                else:
+                    continue
+                if self._why_shut():
+                    return
+                self._prepare()
+                self._say("leased")
         except Revoked:
             self._drop_line()
             self._prepare()
@@ -196,35 +203,28 @@ class Keeper(threading.Thread):
             if job.lease is not lease:
                 raise stale(self.config.name)
             if job.generation and job.generation != line.generation:
-                raise HilError(
-                    Diagnostic(
-                        "E872",
-                        self.config.name,
-                        "the worker that had the program is gone",
-                        "load the program again",
-                        {"reload": True},
-                    ),
-                    Outcome.INFRASTRUCTURE,
-                )
+                raise _gone("the worker that had the program is gone", "load the program again", reload=True)
             seconds = order.pop("seconds", None)
             header, body = self._order(order, lease, job, seconds)
-            header["generation"] = line.generation
-            file = line.folder / "result" if header.pop("file", None) else None
-            self.desk.finish(job, header, body, file)
-            if order["do"] == "run" and self.strikes:
-                self.strikes = 0
-                self.desk.store.judge(self.config.name, 0, "")
         except Revoked:
-            self.desk.fail(job, stale(self.config.name))
+            self.desk.fail(job, self._why_not())
             raise
-        except WorkerLost as error:
-            self.desk.fail(job, error)
-            self.line = None
-            self._blame(error)
         except SpikeportError as error:
             self.desk.fail(job, error)
-            if _outcome(error) == Outcome.QUARANTINED:
+            if line.is_ended:  # it died, or what it said was no answer
+                self.line = None
+                self._blame(error)
+            elif outcome_of(error) == Outcome.QUARANTINED:
                 raise
+            return
+        except Exception as error:  # whatever it is: nobody waits for ever
+            self.desk.fail(job, _gone(f"the daemon failed: {type(error).__name__}: {error}", "see its audit log"))
+            raise
+        header["generation"] = line.generation
+        file = line.folder / "result" if header.pop("file", None) else None
+        self.desk.finish(job, header, body, file)
+        if order["do"] == "run":
+            self.standing.put(strikes=0)
 
     def _order(
         self, order: dict[str, Any], lease: Lease | None, job: Job | None = None, seconds: float | None = None
@@ -253,30 +253,28 @@ class Keeper(threading.Thread):
             "worker lost" if isinstance(error, WorkerLost) else "device failed", device=self.config.name,
             code=error.diagnostics[0].code, reason=error.diagnostics[0].message,
         )  # fmt: skip
-        if _outcome(error) == Outcome.QUARANTINED:
-            self.judge(error.diagnostics[0].message)
-            return
-        phase = error.diagnostics[0].facts.get("phase", "")
-        # A run that takes too long, or too much memory, is its client's doing.
-        if (
-            getattr(error, "is_crash", False)
-            or phase in ("connect", "reset", "digest", "close")
-            or not isinstance(error, WorkerLost)
-        ):
-            self.strikes += 1
-            if self.strikes >= self.desk.limits.strikes:
-                self.judge(f"its worker failed {self.strikes} times in a row, at last: {error.diagnostics[0].message}")
-                return
-            with contextlib.suppress(HilError):
-                self.desk.store.judge(self.config.name, self.strikes, "")
+        why = self.standing.blame(error)
+        if why:
+            self.judge(why)
 
-    def _refuse_jobs(self) -> None:
-        why = quarantined(self.config.name, self.quarantined) if self.quarantined else stale(self.config.name)
+    def _why_not(self) -> HilError:
+        """Return why a job that nobody does any more was not done."""
+        if self._why_shut():
+            return quarantined(self.config.name, self._why_shut())
+        if self._stopping:
+            return _gone("the daemon was stopped while this request was under way", "load and run again")
+        return stale(self.config.name)
+
+    def _refuse_jobs(self, error: SpikeportError | None = None) -> None:
         while (job := self._next_job()) is not None:
-            self.desk.fail(job, why)
+            self.desk.fail(job, error or self._why_not())
 
     def _say(self, health: str, offer: bool = False) -> None:
-        (self.desk.book.offer if offer else self.desk.book.withdraw)(self.config.name, self._with(health))
+        """Tell the book how the device is, and with *offer* that it is to be had; of one that is shut away only that."""
+        with self.desk.book.changed:
+            if why := self._why_shut():
+                health, offer = f"quarantined: {why}", False
+            (self.desk.book.offer if offer else self.desk.book.withdraw)(self.config.name, self._with(health))
 
     def _with(self, health: str) -> DeviceInfo:
         self.info = dataclasses.replace(self.info, health=health)
@@ -293,11 +291,11 @@ class Keeper(threading.Thread):
             selector.register(self._ear, selectors.EVENT_READ)
             if worker is not None:
                 selector.register(worker, selectors.EVENT_READ)
-            ready = {key.fd for key, _ in selector.select(0 if self.jobs else seconds)}
+            ready = {key.fd for key, _ in selector.select(seconds)}
         with contextlib.suppress(BlockingIOError):
             os.read(self._ear, 4096)
         return worker is not None and worker in ready
 
 
-def _outcome(error: SpikeportError) -> Outcome | None:
-    return error.outcome if isinstance(error, HilError) else None
+def _gone(message: str, hint: str, **facts: bool) -> HilError:
+    return HilError(Diagnostic("E872", "", message, hint, facts), Outcome.INFRASTRUCTURE)

@@ -12,53 +12,11 @@ from typing import Any
 
 from spikeport.ir.diagnostics import Diagnostic
 from spikeport.runtime.hil.daemon.config import Limits
+from spikeport.runtime.hil.daemon.places import Lease, Ticket, Want
 from spikeport.runtime.hil.daemon.refusals import quarantined, stale, too_busy
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.device import DeviceInfo
 from spikeport.runtime.hil.outcome import HilError, Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """What a client asks for: a device by name or target (either may be empty), with all of *features*."""
-
-    target: str = ""
-    features: tuple[str, ...] = ()
-
-    def fits(self, info: DeviceInfo) -> bool:
-        """Whether the device *info* will do."""
-        named = self.target in ("", info.name, info.target, info.backend, info.kind)
-        return named and set(self.features) <= set(info.features)
-
-
-@dataclass(slots=True)
-class Ticket:
-    """A place in the queue; it is given up when the client no longer asks about it."""
-
-    id: str
-    owner: str
-    client: str
-    want: Want
-    ttl: float
-    asked: float
-
-
-@dataclass(slots=True)
-class Lease:
-    """A device in a client's hands. ``deadline`` and ``heard`` are on the clock that never jumps."""
-
-    id: str
-    device: str
-    owner: str
-    client: str
-    ticket: str
-    fence: int
-    ttl: float
-    deadline: float
-    heard: float
-    is_silent: bool = False
-    is_ready: bool = False
-    why_over: str = ""
 
 
 @dataclass
@@ -115,8 +73,10 @@ class Book:
         """
         with self.changed:
             granted = self._leases.get(self._granted.get(_key(owner, client, name), ""))
-            if granted is not None:
+            if granted is not None and self.clock() < granted.deadline:
                 return granted
+            if granted is not None:
+                self.over(granted.id, "expired")
             mine = self._queue.setdefault(owner or client, deque())
             ticket = next((t for t in mine if (t.id, t.client) == (name, client)), None)
             try:
@@ -180,6 +140,7 @@ class Book:
             self._tidy()
 
     def _give(self, ticket: Ticket, device: str, now: float) -> None:
+        self._write_ends()  # the lease before this one has to be gone
         row = self.store.grant(device, ticket.owner, ticket.client, ticket.id, secrets.token_hex(16), ticket.ttl)
         # Until the client has shown that it knows of the lease, it has it for a short while only.
         first = min(ticket.ttl, self.limits.claim_s)
@@ -204,16 +165,47 @@ class Book:
             if lease is not None:
                 self.over(lease, "released")
 
-    def hold(self, owner: str, lease: str, fence: int) -> Lease:
-        """Return a lease that is *owner*'s, its time renewed; raise HilError E868 for one that is over or was never given."""
+    def claim(self, lease: Lease) -> Lease:
+        """Hold *lease* for a client that still asks for it: until it was offered, and not again because it asks once more."""
+        with self.changed:
+            if not lease.is_offered:
+                lease.is_offered, lease.heard = lease.is_ready, self.clock()
+                lease.deadline = max(lease.deadline, lease.heard + min(lease.ttl, self.limits.claim_s))
+            return lease
+
+    def hold(self, owner: str, lease: str, fence: int, seen: int | None = None) -> Lease:
+        """Return a lease that is *owner*'s; its time is renewed where the client shows that our answers reach it.
+
+        Parameters
+        ----------
+        owner, lease, fence : str, str, int
+            Who asks, for what.
+        seen : int or None
+            Number of the last answer that the client has (`tell`), any that it did not name before; None always renews.
+
+        Raises
+        ------
+        HilError
+            E868 for a lease that is over or was never given.
+        """
         with self.changed:
             found = self._leases.get(lease)
             if found is None or found.owner != owner or found.fence != fence or self.clock() >= found.deadline:
                 raise stale(found.device if found is not None else "")
-            found.heard = self.clock()
-            found.deadline = found.heard + found.ttl
-            found.is_silent = False
+            if seen is None or seen != found.seen:
+                found.heard, found.is_silent = self.clock(), False
+                found.deadline = found.heard + found.ttl
+                found.seen = found.seen if seen is None else seen
             return found
+
+    def tell(self, lease: str) -> int | None:
+        """Return the number of the next answer to the client of a lease, None where that is over."""
+        with self.changed:
+            found = self._leases.get(lease)
+            if found is None:
+                return None
+            found.told += 1
+            return found.told
 
     def over(self, lease: str, why: str) -> Lease | None:
         """End a lease; its device is free once its keeper has said so (`offer`). None where it has ended before."""
@@ -262,7 +254,8 @@ class Book:
             self.infos[device] = info
             if not any(lease.device == device for lease in self._leases.values()):
                 self._free.add(device)
-                self.match()
+                with contextlib.suppress(HilError):  # a lease that cannot be written down is not the device's fault
+                    self.match()
 
     def withdraw(self, device: str, info: DeviceInfo) -> None:
         """Say that a device is not to be had now, and what is known of it."""

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,9 @@ from spikeport.runtime.hil.outcome import HilError, Outcome
 
 #: Seconds of processor time that count as a sign of life; time in which an ended guard has to be gone.
 _ALIVE_S, _GONE_S = 0.02, 15.0
-_HEAD = 18
+_SCRATCH = "hild-"
+#: Variable by which every process that a worker starts can be told: the worker's folder.
+MARK = "SPIKEPORT_HIL_WORKER"
 
 
 class WorkerLost(HilError):
@@ -59,23 +62,39 @@ class Line:
         self._cpu = 0.0
         self._text, self._status_text = bytearray(), b""
         folder.mkdir(parents=True, mode=0o700)
-        life, self._life = os.pipe()
-        self._status, status = os.pipe()
+        # Of its own and with a short name: what a backend makes there may be sockets, whose paths have 107 letters at most.
+        self._scratch = tempfile.mkdtemp(prefix=_SCRATCH)
+        (folder / "tmp").symlink_to(self._scratch)  # for `clear_work`
         if log.exists() and log.stat().st_size > 2**22:
             os.replace(log, log.with_suffix(".1"))
+        life, self._life = os.pipe()
+        self._status, status = os.pipe()
         command = [sys.executable, "-P", "-m", "spikeport.runtime.hil.daemon.worker", str(life), str(status)]
-        with log.open("ab") as errors:
-            self.process = subprocess.Popen(
-                [*command, str(self.limits["memory_bytes"])], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                cwd=folder, env=_environment(folder), pass_fds=(life, status), start_new_session=True, bufsize=0,
-            )  # fmt: skip
-        os.close(life)
-        os.close(status)
+        try:
+            with log.open("ab") as errors:
+                self.process = subprocess.Popen(
+                    [*command, str(self.limits["memory_bytes"])], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    stderr=errors, cwd=folder, env=_environment(folder, self._scratch), pass_fds=(life, status),
+                    start_new_session=True, bufsize=0,
+                )  # fmt: skip
+        except BaseException:  # no processes or no descriptors are left: what we took of them is given back
+            for fd in (self._life, self._status):
+                os.close(fd)
+            self._clear()
+            raise
+        finally:
+            os.close(life)
+            os.close(status)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._orders, self._answers = self.process.stdin.fileno(), self.process.stdout.fileno()
         for fd in (self._orders, self._answers, self._status):
             os.set_blocking(fd, False)
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether `end` was called; its descriptors are closed then, and must not be used."""
+        return self._life < 0
 
     @property
     def fd(self) -> int:
@@ -158,13 +177,13 @@ class Line:
         return True
 
     def _next(self) -> tuple[dict[str, Any], bytes] | None:
-        if len(self._text) < _HEAD:
+        if len(self._text) < wire.HEAD_SIZE:
             return None
-        text, body = wire.sizes(bytes(self._text[:_HEAD]), wire.CHUNK)
-        if len(self._text) < _HEAD + text + body:
+        text, body = wire.sizes(bytes(self._text[: wire.HEAD_SIZE]), wire.CHUNK)
+        if len(self._text) < wire.HEAD_SIZE + text + body:
             return None
-        data = bytes(self._text[: _HEAD + text + body])
-        del self._text[: _HEAD + text + body]
+        data = bytes(self._text[: wire.HEAD_SIZE + text + body])
+        del self._text[: wire.HEAD_SIZE + text + body]
         return wire.decode(data, wire.CHUNK)
 
     def last_words(self, phase: str) -> WorkerLost:
@@ -182,7 +201,7 @@ class Line:
 
     def end(self, wait_first: bool = False) -> None:
         """End the worker, its guard and all that they started, and remove the folder; again does no harm."""
-        if self._life < 0:
+        if self.is_ended:
             return
         if wait_first:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -200,14 +219,47 @@ class Line:
             with contextlib.suppress(OSError):
                 stream.close()
         os.close(self._status)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.process.returncode < 0:  # the guard itself was killed, and did not see to what was left
+            sweep(self.folder)
+        self._clear()
+
+    def _clear(self) -> None:
+        for path in (self.folder, self._scratch):
+            shutil.rmtree(path, ignore_errors=True)
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """Return the environment of a worker: no secrets of the daemon's, its own temporary folder."""
+def sweep(folder: Path) -> list[int]:
+    """Kill the processes that were started for workers in *folder* or below it, which nobody guards any more; return them.
+
+    Their environment says so; that of other users' processes cannot be read, nor can they be killed.
+    """
+    found, mark = [], f"{MARK}={folder}".encode()
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            words = entry.read_bytes().split(b"\0")
+            if any(word == mark or word.startswith(mark + b"/") for word in words) and int(entry.parent.name) != os.getpid():
+                os.kill(int(entry.parent.name), signal.SIGKILL)
+                found.append(int(entry.parent.name))
+    return found
+
+
+def clear_work(work: Path) -> list[int]:
+    """End and remove what workers in *work* have left, whose guards were killed with their daemon; return the processes."""
+    found = sweep(work)
+    for link in work.glob("*/tmp"):
+        scratch = Path(os.readlink(link)) if link.is_symlink() else link
+        # What a worker may have put in its place is not followed.
+        if scratch.name.startswith(_SCRATCH) and scratch.parent == Path(tempfile.gettempdir()):
+            shutil.rmtree(scratch, ignore_errors=True)
+    shutil.rmtree(work, ignore_errors=True)
+    return found
+
+
+def _environment(folder: Path, scratch: str) -> dict[str, str]:
+    """Return the environment of a worker: no secrets of the daemon's, its own temporary folder, and whose it is."""
     secret = ("TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "API_KEY")
     kept = {k: v for k, v in os.environ.items() if not any(word in k.upper() for word in secret)}
-    return {**kept, "TMPDIR": str(folder), "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**kept, "TMPDIR": scratch, MARK: str(folder), "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def _late(phase: str, what: str) -> WorkerLost:

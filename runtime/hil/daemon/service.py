@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +21,10 @@ from spikeport.runtime.hil.daemon.config import Config
 from spikeport.runtime.hil.daemon.desk import Desk
 from spikeport.runtime.hil.daemon.jobs import Jobs
 from spikeport.runtime.hil.daemon.keeper import Keeper
-from spikeport.runtime.hil.daemon.leases import Book, Lease, Want
+from spikeport.runtime.hil.daemon.leases import Book
+from spikeport.runtime.hil.daemon.line import clear_work
+from spikeport.runtime.hil.daemon.places import Lease, Want
+from spikeport.runtime.hil.daemon.refusals import stale
 from spikeport.runtime.hil.daemon.requests import Who, name_of, order_of
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.daemon.uploads import Uploads
@@ -50,11 +53,14 @@ class Service:
     def __init__(
         self, config: Config, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
     ) -> None:
+        # Workers have folders of their own to work in, where a relative path would lead elsewhere.
+        config = dataclasses.replace(config, state=config.state.resolve())
         self.config, self.limits = config, config.limits
         self.tokens = Tokens(config.tokens, wall)
         self.store = Store(config.state)
         self.audit = Audit(config.state / "audit.jsonl", wall)
-        shutil.rmtree(config.state / "work", ignore_errors=True)
+        for pid in clear_work(config.state / "work"):
+            self.audit.write("process left", pid=pid)
         self.uploads = Uploads(config.state / "uploads", self.limits)
         self.book = Book(self.store, self.limits, clock, self._granted, self._over)
         self.jobs = Jobs(self.store, self.audit, self.limits)
@@ -95,11 +101,13 @@ class Service:
                 raise wire_error(f"there is no method {method!r:.40}", "E883")
             who = Who(self._admit(method, secret), client)
             answer, more = getattr(self, f"_{method}")(who, header, body)
+            if "seen" in header:
+                answer = {**answer, "told": self.book.tell(field(header, "lease", str, ""))}
             return wire.encode(answer, more)
         except HilError as error:
             if method != "wait":
                 first = error.diagnostics[0]
-                self.audit.write("refused", method=method[:20], peer=peer, client=client, code=first.code, reason=first.message)
+                self.audit.refusal(method=method[:20], peer=peer, client=client, code=first.code, reason=first.message)
             raise
 
     def _admit(self, method: str, secret: str | None) -> str:
@@ -145,7 +153,7 @@ class Service:
 
         def ask() -> Lease | int:
             found = self.book.ask(who.owner, who.client, name, want, ttl)
-            return found if isinstance(found, int) else self.book.hold(who.owner, found.id, found.fence)
+            return found if isinstance(found, int) else self.book.claim(found)
 
         found = ask()
         until = time.monotonic() + min(field(header, "wait_s", float, 0.0), self.limits.poll_s)
@@ -188,6 +196,9 @@ class Service:
         lease = self._lease(who, header)
         total, offset = field(header, "total", int), field(header, "offset", int)
         have = self.uploads.put(lease.id, field(header, "sha256", str), total, offset, body)
+        if lease.why_over:  # it ended meanwhile: nobody would remove what came after that
+            self.uploads.drop(lease.id)
+            raise stale(lease.device)
         if have == total:
             self.audit.write(
                 "upload", owner=who.key, device=lease.device, fence=lease.fence, sha256=header["sha256"], bytes=total
@@ -196,7 +207,7 @@ class Service:
 
     def _do(self, who: Who, header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         """Begin a request, or with an id that is known go on with it: what was done once is not done again."""
-        name, what = name_of(header), {k: v for k, v in header.items() if k != "wait_s"}
+        name, what = name_of(header), {k: v for k, v in header.items() if k not in ("wait_s", "seen")}
         digest = hashlib.sha256(dump_json(what) + body).hexdigest()
 
         def begin() -> tuple[Lease, Keeper, dict[str, Any]]:
@@ -232,7 +243,8 @@ class Service:
         return {"revoked": lease is not None}, b""
 
     def _lease(self, who: Who, header: Mapping[str, Any]) -> Lease:
-        return self.book.hold(who.owner, field(header, "lease", str), field(header, "fence", int))
+        seen = field(header, "seen", int) if "seen" in header else None
+        return self.book.hold(who.owner, field(header, "lease", str), field(header, "fence", int), seen)
 
     @contextlib.contextmanager
     def _poll(self) -> Any:
@@ -255,14 +267,9 @@ class Service:
 
     def _granted(self, lease: Lease) -> None:
         self.audit.write(
-            "lease",
-            device=lease.device,
-            owner=lease.owner or None,
-            client=lease.client,
-            lease=lease.id,
-            fence=lease.fence,
+            "lease", device=lease.device, owner=lease.owner or None, client=lease.client, lease=lease.id, fence=lease.fence,
             ttl=lease.ttl,
-        )
+        )  # fmt: skip
         self.keepers[lease.device].wake()
 
     def _over(self, lease: Lease) -> None:

@@ -1,70 +1,27 @@
 """What the daemon must not forget: fences, leases, quarantines, requests and their results, in SQLite.
 
 Written ahead and synced at every commit (WAL, ``synchronous=FULL``): what a client was told stays true after a crash. Ages are
-measured on the clock that counts from boot and never jumps; after another boot they begin anew.
+measured on the clock that counts from boot and never jumps; after another boot they begin anew. A lease has an empty file
+beside its row and is over without it: to remove a file needs no room, so that a device is given back on a full disk too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import hashlib
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spikeport.ir.diagnostics import Diagnostic, UsageError
+from spikeport.runtime.hil.daemon.schema import SCHEMA, SCHEMA_VERSION, LeaseRow, Request
 from spikeport.runtime.hil.outcome import HilError, Outcome
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT);
-CREATE TABLE IF NOT EXISTS devices(name TEXT PRIMARY KEY, fence INT NOT NULL, strikes INT NOT NULL, quarantined TEXT);
-CREATE TABLE IF NOT EXISTS leases(
-    id TEXT PRIMARY KEY, device TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, client TEXT NOT NULL, ticket TEXT NOT NULL,
-    fence INT NOT NULL, ttl REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS requests(
-    owner TEXT NOT NULL, id TEXT NOT NULL, digest TEXT NOT NULL, lease TEXT NOT NULL, device TEXT NOT NULL, fence INT NOT NULL,
-    state TEXT NOT NULL, header BLOB, body BLOB, file TEXT, size INT NOT NULL DEFAULT 0, acked INT NOT NULL DEFAULT 0,
-    at REAL NOT NULL, PRIMARY KEY(owner, id));
-CREATE INDEX IF NOT EXISTS requests_at ON requests(at);
-"""
-SCHEMA_VERSION = "1"
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseRow:
-    """A lease as it is stored."""
-
-    id: str
-    device: str
-    owner: str
-    client: str
-    ticket: str
-    fence: int
-    ttl: float
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request as it is stored: what it was (by digest), and once it is done its answer.
-
-    ``state`` is running, done or lost; ``file`` holds a body that is too large for the database.
-    """
-
-    owner: str
-    id: str
-    digest: str
-    lease: str
-    device: str
-    fence: int
-    state: str
-    header: bytes
-    file: str
-    size: int
 
 
 class Store:
@@ -73,13 +30,14 @@ class Store:
     Raises
     ------
     UsageError
-        E884 where another daemon has it, or it is of another version.
+        E884 where another daemon has it, or it is damaged or of another version.
     """
 
     def __init__(self, folder: Path, *, max_pages: int | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.folder, self.results = folder, folder / "results"
-        self.results.mkdir(exist_ok=True, mode=0o700)
+        self.folder, self.results, self._marks = folder, folder / "results", folder / "leases"
+        for one in (self.results, self._marks):
+            one.mkdir(exist_ok=True, mode=0o700)
         self._guard = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,9 +45,15 @@ class Store:
             os.close(self._guard)
             raise _in_use(folder, "another daemon keeps its state there") from None
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(folder / "state.sqlite", isolation_level=None, check_same_thread=False)
+        path = folder / "state.sqlite"
+        # Before there is anything in it, or in the log beside it, which gets the same permissions: leases are capabilities.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             self._open(max_pages)
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise _in_use(folder, f"its database cannot be read: {error}") from error
         except BaseException:
             self.close()
             raise
@@ -97,8 +61,7 @@ class Store:
     def _open(self, max_pages: int | None) -> None:
         for pragma in ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000"):
             self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(_SCHEMA)
-        os.chmod(self.folder / "state.sqlite", 0o600)
+        self._db.executescript(SCHEMA)
         boot = Path("/proc/sys/kernel/random/boot_id")
         now, before = boot.read_text().strip() if boot.exists() else "", dict(self._db.execute("SELECT key, value FROM meta"))
         if before.get("schema", SCHEMA_VERSION) != SCHEMA_VERSION:
@@ -109,10 +72,13 @@ class Store:
             if before.get("boot", now) != now:
                 db.execute("DELETE FROM leases")
                 db.execute("UPDATE requests SET at = ?", (self.now(),))
+            rows = db.execute("SELECT id FROM leases").fetchall()
+            db.executemany("DELETE FROM leases WHERE id = ?", [row for row in rows if not self._mark(row[0]).exists()])
         if max_pages is not None:
             self._db.execute(f"PRAGMA max_page_count={int(max_pages)}")
         kept = {row[0] for row in self._db.execute("SELECT file FROM requests WHERE file IS NOT NULL")}
-        for file in self.results.iterdir():
+        kept |= {self._mark(row.id).name for row in self.leases()}
+        for file in (*self.results.iterdir(), *self._marks.iterdir()):
             if file.name not in kept:
                 file.unlink()
 
@@ -135,10 +101,7 @@ class Store:
                         self._db.execute("ROLLBACK")
                     raise
             except sqlite3.Error as error:
-                raise HilError(
-                    Diagnostic("E881", "", f"the daemon cannot write its state: {error}", "make room on the daemon's disk"),
-                    Outcome.INFRASTRUCTURE,
-                ) from error
+                raise _full(error) from error
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         with self._lock:
@@ -160,15 +123,30 @@ class Store:
 
     def grant(self, device: str, owner: str, client: str, ticket: str, lease: str, ttl: float) -> LeaseRow:
         """Enter a lease under the device's next fence; the database refuses a second one for the same device."""
-        with self.change() as db:
-            db.execute("UPDATE devices SET fence = fence + 1 WHERE name = ?", (device,))
-            (fence,) = db.execute("SELECT fence FROM devices WHERE name = ?", (device,)).fetchone()
-            row = LeaseRow(lease, device, owner, client, ticket, fence, ttl)
-            db.execute("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?)", (lease, device, owner, client, ticket, fence, ttl))
-        return row
+        mark = self._mark(lease)
+        try:
+            mark.touch(mode=0o600)
+        except OSError as error:
+            raise _full(error) from error
+        try:
+            with self.change() as db:
+                db.execute("UPDATE devices SET fence = fence + 1 WHERE name = ?", (device,))
+                (fence,) = db.execute("SELECT fence FROM devices WHERE name = ?", (device,)).fetchone()
+                given = (lease, device, owner, client, ticket, fence, ttl)
+                db.execute("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?)", given)
+        except BaseException:
+            mark.unlink(missing_ok=True)
+            raise
+        return LeaseRow(*given)
+
+    def _mark(self, lease: str) -> Path:
+        """Return the file of a lease, whose name does not give away its id."""
+        return self._marks / hashlib.sha256(lease.encode()).hexdigest()[:32]
 
     def end(self, lease: str) -> None:
-        """Forget a lease."""
+        """Forget a lease; what E881 leaves of it, on a full disk, is over all the same for a daemon that starts then."""
+        with contextlib.suppress(OSError):
+            self._mark(lease).unlink(missing_ok=True)
         with self.change() as db:
             db.execute("DELETE FROM leases WHERE id = ?", (lease,))
 
@@ -186,24 +164,24 @@ class Store:
             )
 
     def finish(self, owner: str, name: str, header: bytes, body: bytes = b"", file: Path | None = None) -> None:
-        """Enter the answer of a request; a *file* is moved into the folder of results first."""
+        """Enter the answer of a request; a *file* is moved into the folder of results first, and removed where that fails."""
         kept, size = None, len(body)
         if file is not None:
             kept, size = f"{os.urandom(16).hex()}", file.stat().st_size
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
+            _sync(file)
             os.replace(file, self.results / kept)
-        with self.change() as db:
-            db.execute(
-                "UPDATE requests SET state = 'done', header = ?, body = ?, file = ?, size = ?, at = ? "
-                "WHERE owner = ? AND id = ?",
-                (header, body, kept, size, self.now(), owner, name),
-            )
-
-    def forget(self, owner: str, name: str) -> None:
-        """Drop a request that never began."""
-        with self.change() as db:
-            db.execute("DELETE FROM requests WHERE owner = ? AND id = ?", (owner, name))
+            _sync(self.results)  # that it has this name has to outlast a crash as well as what is in it
+        try:
+            with self.change() as db:
+                db.execute(
+                    "UPDATE requests SET state = 'done', header = ?, body = ?, file = ?, size = ?, at = ? "
+                    "WHERE owner = ? AND id = ?",
+                    (header, body, kept, size, self.now(), owner, name),
+                )
+        except BaseException:
+            if kept is not None:
+                (self.results / kept).unlink(missing_ok=True)
+            raise
 
     def request(self, owner: str, name: str) -> Request | None:
         """Return a request, None for one that was never made or has been dropped."""
@@ -231,23 +209,28 @@ class Store:
 
     def held(self) -> int:
         """Return the bytes of all bodies that are kept."""
-        return int(self._rows("SELECT coalesce(sum(size), 0) FROM requests")[0][0])
+        return int(self._rows("SELECT coalesce(sum(size), 0) FROM requests WHERE size > 0")[0][0])
 
     def drop(self, keep_s: float, keep_unread_s: float, most_bytes: int) -> int:
-        """Drop results by age, and acknowledged ones beyond *most_bytes*, oldest first; return how many."""
-        sql = "SELECT rowid, file, size, acked, at FROM requests WHERE state != 'running' ORDER BY acked DESC, at"
-        held, now, gone = self.held(), self.now(), []
-        for row, file, size, acked, at in self._rows(sql):
-            if now - at > (keep_s if acked else keep_unread_s) or (acked and held > most_bytes):
-                gone.append((row, file))
-                held -= size
+        """Drop results by age, and where they take more than *most_bytes* those that are read or older than *keep_s*.
+
+        Of those, the ones that are read go first, the oldest first. Returns how many went.
+        """
+        now = self.now()
+        sql = "SELECT rowid, file FROM requests WHERE state != 'running' AND (acked = 1 AND at < ? OR acked = 0 AND at < ?)"
+        gone = dict(self._rows(sql, now - keep_s, now - keep_unread_s))
+        if (over := self.held() - most_bytes) > 0:
+            sql = "SELECT rowid, file, size FROM requests WHERE state != 'running' AND size > 0 AND (acked = 1 OR at < ?) "
+            for row, file, size in self._rows(f"{sql} ORDER BY acked DESC, at", now - keep_s):
+                if over > 0:
+                    gone[row] = file
+                    over -= size
         if gone:
             with self.change() as db:
-                db.executemany("DELETE FROM requests WHERE rowid = ?", [(row,) for row, _ in gone])
+                db.executemany("DELETE FROM requests WHERE rowid = ?", [(row,) for row in gone])
                 db.execute("PRAGMA incremental_vacuum(256)")
-            for _, file in gone:
-                if file:
-                    (self.results / file).unlink(missing_ok=True)
+            for file in filter(None, gone.values()):
+                (self.results / file).unlink(missing_ok=True)
         return len(gone)
 
     def close(self) -> None:
@@ -257,6 +240,22 @@ class Store:
             if self._guard >= 0:
                 os.close(self._guard)
             self._guard = -1
+
+
+def _sync(path: Path) -> None:
+    """Have what is written of a file, or of the names in a folder, on the disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _full(error: Exception) -> HilError:
+    return HilError(
+        Diagnostic("E881", "", f"the daemon cannot write its state: {error}", "make room on the daemon's disk"),
+        Outcome.INFRASTRUCTURE,
+    )
 
 
 def _in_use(folder: Path, why: str) -> UsageError:

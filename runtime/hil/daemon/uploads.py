@@ -15,6 +15,8 @@ from spikeport.runtime.hil.daemon.refusals import too_busy
 from spikeport.runtime.hil.outcome import HilError, Outcome
 
 _DIGEST = re.compile("[0-9a-f]{64}")
+#: Bytes that an upload counts for at least: a file takes room whatever is in it.
+_LEAST = 2**16
 
 
 class Uploads:
@@ -44,15 +46,16 @@ class Uploads:
         whole, part = self._path(lease, digest), self._path(lease, digest + ".part")
         with self._lock:
             if whole.exists():
+                self._claimed[whole] = self._claimed.pop(whole)  # the last in the row of those to go
                 return total
             have = part.stat().st_size if part.exists() else 0
             if offset != have:
                 return have
             if have + len(data) > total:
                 raise _wrong(f"an upload of {total:,} bytes got {have + len(data):,}")
-            if part not in self._claimed and sum(self._claimed.values()) + total > self._room:
+            if part not in self._claimed and not self._has_room(part, max(total, _LEAST)):
                 raise too_busy("the daemon holds as many uploads as it may", 10.0)
-            self._claimed[part], self._touched[part] = total, time.monotonic()
+            self._claimed[part], self._touched[part] = max(total, _LEAST), time.monotonic()
             try:
                 part.parent.mkdir(exist_ok=True, mode=0o700)
                 with part.open("ab") as stream:
@@ -74,6 +77,14 @@ class Uploads:
             self._touched.pop(part)
             self._claimed[whole] = self._claimed.pop(part)
             return total
+
+    def _has_room(self, part: Path, size: int) -> bool:
+        """Whether *size* more bytes may come; complete uploads of the same lease go for them, the longest unused first."""
+        for path in [p for p in self._claimed if p.parent == part.parent and p.suffix != ".part"]:
+            if sum(self._claimed.values()) + size <= self._room:
+                break
+            self._remove(path)
+        return sum(self._claimed.values()) + size <= self._room
 
     def whole(self, lease: str, digest: str) -> Path:
         """Return the file of a complete upload; raise HilError E875 where it is not there."""

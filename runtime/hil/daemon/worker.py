@@ -107,12 +107,12 @@ class Worker:
         return {"state": self._open().state_digest()}, b""
 
     def _do_load(self, order: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
-        return {"sha256": self._open().load(Path(order["path"]).read_bytes())}, b""
+        return {"sha256": self._open().load(_upload(order["path"]))}, b""
 
     def _do_run(self, order: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         from spikeport.runtime.hil import wire
 
-        inputs = wire.unpack_arrays(Path(order["path"]).read_bytes() if order.get("path") else body)
+        inputs = wire.unpack_arrays(_upload(order["path"]) if order.get("path") else body)
         record = order["record"]
         run = self._open().run(
             inputs, record=record if isinstance(record, str) else tuple(record), record_state=order["record_state"],
@@ -130,6 +130,17 @@ class Worker:
     def _open(self) -> Device:
         assert self._device is not None, "the daemon connects first"
         return self._device
+
+
+def _upload(path: str) -> bytes:
+    """Return what a client has sent; HilError E875 where it has made room for other uploads since."""
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError as error:
+        from spikeport.ir.diagnostics import Diagnostic
+        from spikeport.runtime.hil.outcome import HilError
+
+        raise HilError(Diagnostic("E875", "", "this upload is not there any more", "send it again")) from error
 
 
 def _mapped() -> int:

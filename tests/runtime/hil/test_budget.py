@@ -9,10 +9,10 @@ from hil_parts import X, artifact
 from spikeport.hw_profiles.target import load_target
 from spikeport.ir.diagnostics import UsageError
 from spikeport.runtime.artifact import read_artifact
-from spikeport.runtime.hil.baseline import read_baseline, write_baseline
-from spikeport.runtime.hil.budget import Budget, Spent, judge, spent
 from spikeport.runtime.hil.device import LocalDevice
 from spikeport.runtime.hil.outcome import HilMismatch, Outcome
+from spikeport.runtime.hil.suite.baseline import read_baseline, write_baseline
+from spikeport.runtime.hil.suite.budget import Budget, Spent, judge, spent
 from spikeport.runtime.report import price
 
 

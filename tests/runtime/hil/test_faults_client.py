@@ -13,6 +13,7 @@ from hil_drivers import LARGE, SLOW
 from spikeport.runtime.hil import wire
 from spikeport.runtime.hil.client import connect
 from spikeport.runtime.hil.outcome import HilError, Outcome
+from spikeport.runtime.hil.replay import RecordingDevice
 
 pytestmark = pytest.mark.faults
 
@@ -74,7 +75,7 @@ def test_a_device_is_one_clients_at_a_time(tmp_path):
                         inside[0] += 1
                         seen.append(inside[0])
                         fences.append(leased.fence)
-                        run(leased)
+                        assert_same(run(leased))
                         inside[0] -= 1
 
         threads = [threading.Thread(target=client) for _ in range(4)]
@@ -125,6 +126,16 @@ def test_a_stale_lease_does_not_touch_the_device(bench):
             assert code_of(other.call, "do", {**late, "lease": new.lease_id, "fence": new.fence + 1}) == "E868"
             assert new.state_digest() == before
             assert_same(run(new, load=False))
+
+
+def test_a_client_does_not_remember_devices_that_it_gave_back(bench):
+    with connect(bench.url) as pool:
+        for _ in range(3):
+            with pool.lease() as leased:
+                leased.load(artifact())
+        assert len(pool._devices) == 0
+        pool.lease()
+        assert len(pool._devices) == 1
 
 
 def test_a_request_made_twice_is_done_once(bench):
@@ -221,6 +232,25 @@ def test_a_device_that_does_not_exist_is_said_at_once(bench):
             pool.lease("loihi3")
         assert (found.value.diagnostics[0].code, found.value.outcome) == ("E869", Outcome.UNSUPPORTED)
         assert pool.lease("one").info.name == "one"
+
+
+def test_a_disk_that_is_full_while_recording_is_the_benchs(bench, tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    folder = tmp_path / "cassettes"
+    with connect(bench.url) as pool, pool.lease() as leased:
+        recording = RecordingDevice(leased, folder)
+        recording.load(artifact())
+        with monkeypatch.context() as patched:
+            patched.setattr("os.fsync", full)  # the daemon's state is synced by SQLite, which does not come by here
+            with pytest.raises(HilError) as found:
+                recording.run(INPUTS, record="all", record_state=True)
+        assert (found.value.diagnostics[0].code, found.value.outcome) == ("E631", Outcome.INFRASTRUCTURE)
+        assert list(folder.iterdir()) == []
+        assert_same(run(recording, load=False))  # with room again: run and cassette
+        assert len(list(folder.iterdir())) == 1
+    works(bench.url)
 
 
 @pytest.mark.slow

@@ -1,8 +1,10 @@
 """A daemon that is killed, started twice, out of disk, or whose clock is set: nothing that was acknowledged is lost."""
 
 import os
+import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from hil_bench import (
@@ -14,18 +16,19 @@ from hil_bench import (
     audit,
     config,
     orphans,
+    parent,
     path_of_helpers,
     run,
     running,
     until,
     works,
 )  # fmt: skip
-from hil_drivers import LARGE, SLOW
+from hil_drivers import LARGE, LEAVES, SLOW
 
 from spikeport.ir.diagnostics import UsageError
 from spikeport.runtime.hil import wire
 from spikeport.runtime.hil.client import connect
-from spikeport.runtime.hil.daemon.leases import Want
+from spikeport.runtime.hil.daemon.places import Want
 from spikeport.runtime.hil.daemon.service import Service
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.outcome import HilError, Outcome
@@ -83,6 +86,55 @@ def test_what_was_acknowledged_is_there_after_a_kill(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_daemon_that_is_stopped_in_good_order_in_mid_run(tmp_path):
+    with Process(tmp_path / "state") as daemon, connect(daemon.url, retry_s=PATIENCE_S) as pool, pool.lease(ttl_s=60) as leased:
+        run(leased)
+        caught = []
+        thread = threading.Thread(target=lambda: caught.append(refused(run, leased, SLOW, load=False)))
+        thread.start()
+        until(lambda: any(line["event"] == "done" and line["do"] == "run" for line in audit(daemon.state)))
+        time.sleep(0.5)
+        daemon.stop()
+        assert orphans(daemon.state) == []
+        daemon.start()
+        thread.join()
+        assert caught == [("E872", Outcome.INFRASTRUCTURE)]  # not that the lease is over, which it is not
+        assert_same(run(leased, load=False))
+
+
+@pytest.mark.slow
+def test_what_a_daemon_left_that_was_killed_with_its_guards_is_ended_by_the_next(tmp_path):
+    with Process(tmp_path / "state") as daemon:
+        with connect(daemon.url, retry_s=0.0) as pool, pool.lease(ttl_s=2.0) as leased:
+            run(leased, LEAVES)
+            found = orphans(daemon.state)
+            (guard,) = (pid for pid in found if parent(pid) == daemon.process.pid)
+            (worker,) = (pid for pid in found if parent(pid) == guard)
+            (left,) = (pid for pid in found if parent(pid) == worker)
+            (scratch,) = (Path(os.readlink(link)) for link in (daemon.state / "work").glob("*/tmp"))
+            for pid in (daemon.process.pid, guard, worker):
+                os.kill(pid, signal.SIGSTOP)  # that none of them sees to it
+            for pid in (daemon.process.pid, guard, worker):
+                os.kill(pid, signal.SIGKILL)
+            daemon.kill()
+        assert left in orphans(daemon.state)
+        assert scratch.is_dir()
+        daemon.start()
+        assert left not in orphans(daemon.state)
+        assert not scratch.exists()
+        assert [line["pid"] for line in audit(daemon.state) if line["event"] == "process left"] == [left]
+        works(daemon.url)
+
+
+@pytest.mark.slow
+def test_a_folder_of_state_may_be_relative(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with running(Path("state")) as daemon:
+        works(daemon.url)
+    assert (tmp_path / "state" / "state.sqlite").is_file()
+
+
+@pytest.mark.slow
 def test_a_stop_in_good_order_leaves_nothing(tmp_path):
     with Process(tmp_path / "state") as daemon:
         works(daemon.url)
@@ -118,10 +170,12 @@ def test_a_jump_of_the_time_of_day_moves_no_lease(tmp_path):
                 leased._closing.set()  # no more signs of life
                 wall[0] -= 1e9
                 until(lambda: service.book.state()["leases"] == 0)  # nor does a jump back make it longer
+            works(f"hild://127.0.0.1:{server.port}")
         finally:
             server.stop()
             service.stop()
-    assert [line["why"] for line in audit(tmp_path / "state") if line["event"] == "lease over"] == ["expired"]
+    assert orphans(tmp_path / "state") == []
+    assert [line["why"] for line in audit(tmp_path / "state") if line["event"] == "lease over"] == ["expired", "released"]
 
 
 def test_the_clock_that_leases_run_on_is_the_one_that_is_given(tmp_path):
@@ -171,7 +225,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path):
 def test_a_daemon_that_may_write_no_more(tmp_path):
     limited = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))"
     with Process(tmp_path / "state", before=limited) as daemon, connect(daemon.url, retry_s=0.0) as pool:
-        leased = pool.lease(ttl_s=1.5)  # that it was given back cannot be written down
+        leased = pool.lease(ttl_s=3600.0)
         leased.load(artifact())
         got, full = [], ""
         for _ in range(60):
@@ -185,7 +239,10 @@ def test_a_daemon_that_may_write_no_more(tmp_path):
         for found in got:
             assert_same(found)
         assert pool.devices()[0].name == "one"
-    with Process(tmp_path / "state") as daemon:  # with room again
+        leased.close()
+        until(lambda: pool.health()["leases"] == 0)  # that it was given back cannot be written down, and holds all the same
+    with Process(tmp_path / "state") as daemon, connect(daemon.url) as pool:  # with room again
+        assert pool.health()["leases"] == 0
         works(daemon.url)
 
 

@@ -6,9 +6,8 @@ import threading
 
 import pytest
 import trustme
-from hil_bench import PATIENCE_S, artifact, assert_same, audit, run, running, until, works
+from hil_bench import PATIENCE_S, artifact, assert_same, audit, run, running, through, until, works
 from hil_drivers import SLOW
-from hil_proxy import BlackHole
 
 from spikeport.ir.diagnostics import UsageError
 from spikeport.runtime.hil import wire
@@ -52,42 +51,54 @@ def refused(call, *args, **options):
     return found.value.diagnostics[0]
 
 
+BOTH = frozenset({"up", "down"})
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("ways", [("up",), ("down",), ("up", "down")])
+@pytest.mark.parametrize("ways", [frozenset({"up"}), frozenset({"down"}), BOTH])
 def test_a_half_open_connection_is_found_by_both_sides(bench, ways):
-    with BlackHole(bench.server.port) as hole, connect(hole.url, retry_s=0.0) as pool:
+    with through(bench.url) as hole, connect(f"hild://{hole.address}", retry_s=0.0) as pool:
         leased = pool.lease(ttl_s=600.0)
         run(leased)
-        for way in ways:
-            setattr(hole, way, False)
+        hole.silent = ways
         assert refused(run, leased, load=False).code == "E865"  # the client's side
-        if "up" in ways:  # the daemon's side: it hears nothing
-            until(lambda: any(line["event"] == "peer silent" for line in audit(bench.service.config.state)))
+        # The daemon's side: it hears nothing, or hears that nothing it says arrives.
+        until(lambda: any(line["event"] == "peer silent" for line in audit(bench.service.config.state)))
         assert bench.service.book.of("one") is not None  # it was promised 600 s, and might come back
-        for way in ways:
-            setattr(hole, way, True)
-        hole_is_over(pool, leased)
+        hole.silent = frozenset()
+        pool.retry_s = 20.0
+        pool._channel.renew()
+        assert_same(run(leased, load=False))
+        until(lambda: bench.service.book.state()["silent"] == 0)
+        leased.close()
     works(bench.url)
 
 
-def hole_is_over(pool, leased):
-    pool.retry_s = 20.0
-    pool._channel.renew()
-    assert_same(run(leased, load=False))
-    leased.close()
+@pytest.mark.slow
+def test_a_client_that_hears_nothing_does_not_keep_its_lease(bench):
+    with through(bench.url) as hole, connect(f"hild://{hole.address}", retry_s=0.0) as pool:
+        pool.lease(ttl_s=2.0)
+        hole.silent = frozenset({"down"})  # its signs of life do arrive
+        works(bench.url)
+        why = [line["why"] for line in audit(bench.service.config.state) if line["event"] == "lease over"]
+        assert why[0] == "expired"
 
 
 @pytest.mark.slow
 def test_a_half_open_connection_in_mid_run_costs_time_not_the_result(bench):
-    with BlackHole(bench.server.port) as hole, connect(hole.url, retry_s=PATIENCE_S) as pool, pool.lease() as leased:
+    with (
+        through(bench.url) as hole,
+        connect(f"hild://{hole.address}", retry_s=PATIENCE_S) as pool,
+        pool.lease() as leased,
+    ):
         leased.load(artifact())
         caught = []
         thread = threading.Thread(target=lambda: caught.append(run(leased, SLOW, load=False)))
         thread.start()
         until(lambda: bench.service.jobs._live)
-        hole.down = False  # the run ends meanwhile, and its answer does not come through
+        hole.silent = frozenset({"down"})  # the run ends meanwhile, and its answer does not come through
         until(lambda: pool.losses)
-        hole.down = True
+        hole.silent = frozenset()
         thread.join()
         assert_same(caught[0])
     runs = [line for line in audit(bench.service.config.state) if line["event"] == "done" and line["do"] == "run"]
@@ -177,14 +188,16 @@ def test_ones_lease_is_nobody_elses(secure):
 
 
 @pytest.mark.parametrize("version", [0, 2, 255])
-def test_version_skew_of_the_frame(bench, version):
-    message = bytearray(wire.encode({"protocol": version, "spikeport": "9", "client": "x"}))
-    message[5] = version
+def test_version_skew_of_the_frame(bench, version, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(wire, "PROTOCOL", version)
+        message = wire.encode({"protocol": version, "spikeport": "9", "client": "x"})
     channel = Channel(f"127.0.0.1:{bench.server.port}", None, False, None)
-    finding = refused(channel.call, "hello", bytes(message), 5.0)
+    finding = refused(channel.call, "hello", message, 5.0)
     channel.close()
     assert (finding.code, finding.message) == ("E866", f"the other side speaks protocol {version}, this one speaks 1")
     assert finding.hint == "use the same version of spikeport on both sides"
+    works(bench.url)
 
 
 def test_version_skew_in_the_hello(bench, monkeypatch):
@@ -193,19 +206,51 @@ def test_version_skew_in_the_hello(bench, monkeypatch):
         finding = refused(pool.call, "hello", {"protocol": 7, "spikeport": "9.1"})
         assert finding.code == "E866"
         assert finding.message.startswith("the client (spikeport 9.1) speaks protocol 7, the daemon (spikeport ")
+    works(bench.url)
 
 
 NOISE = (
-    b"", b"x", b"\0" * 18, b"SPHIL\x01" + b"\xff" * 12, wire.encode({})[:-1], wire.encode({}) + b"x",
-    b"SPHIL\x01" + b"\x02\0\0\0" + b"\0" * 8 + b"[]", b"SPHIL\x01" + b"\x03\0\0\0" + b"\0" * 8 + b"nan",
+    b"", b"x", b"\0" * 18, b"SPHIL\x01" + b"\xff" * 16, wire.encode({})[:-1], wire.encode({}) + b"x",
+    wire.frame(b"[]", b""), wire.frame(b"nan", b""), b"SPHIL\x01" + b"\0" * 16,
 )  # fmt: skip
+
+
+def test_a_bit_that_is_turned_over_in_a_message_is_seen():
+    message = wire.encode({"id": "some-request", "seed": 10}, b"\1\2\3" * 30)
+    for bit in range(8 * len(message)):
+        damaged = bytearray(message)
+        damaged[bit // 8] ^= 1 << bit % 8
+        assert refused(wire.decode, bytes(damaged)).code == "E896"
+
+
+def test_a_damaged_message_is_sent_again_and_only_where_that_is_asked_for(bench, monkeypatch):
+    with connect(bench.url, retry_s=0.0) as pool:
+        call, damaged = pool._channel.call, []
+
+        def damage(method, message, seconds):
+            answer = call(method, message if len(damaged) % 2 else message[:-1] + b"!", seconds)
+            return answer if len(damaged) > 2 else answer[:-1] + b"!"
+
+        def once(*args):
+            try:
+                return damage(*args)
+            finally:
+                damaged.append(args)
+
+        monkeypatch.setattr(pool._channel, "call", once)
+        finding = refused(pool.devices)
+        assert (finding.code, len(damaged)) == ("E896", 1)
+        pool.retry_s = PATIENCE_S
+        assert pool.devices()[0].name == "one"
+        assert len(damaged) == 4
+        assert len(pool.losses) == 3
 
 
 @pytest.mark.parametrize("noise", NOISE)
 @pytest.mark.parametrize("method", ["hello", "do", "nonsense"])
 def test_noise_is_refused(bench, noise, method):
     channel = Channel(f"127.0.0.1:{bench.server.port}", None, False, None)
-    assert refused(channel.call, method, noise, 5.0).code in ("E877", "E883", "E866")
+    assert refused(channel.call, method, noise, 5.0).code in ("E877", "E883", "E866", "E896")
     channel.close()
 
 

@@ -5,7 +5,8 @@ import re
 import pytest
 from hil_suite import run
 
-from spikeport.runtime.hil import attempts, outcome
+from spikeport.runtime.hil import outcome
+from spikeport.runtime.hil.suite import attempts
 
 PLAIN = """
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_plain(n):
-    heavy = {"numpy", "grpc", "spikeport.ir", "spikeport.runtime.hil.bench", "matplotlib", "numba"} & set(sys.modules)
+    heavy = {"numpy", "grpc", "spikeport.ir", "spikeport.runtime.hil.suite.bench", "matplotlib", "numba"} & set(sys.modules)
     assert not heavy, heavy
 
 def test_fails():

@@ -165,29 +165,8 @@ def test_options_that_contradict_each_other_are_refused(tmp_path, options, said)
     assert said in found.text
 
 
-# What the plugin asks of `faults`, by a stand-in: a device that loses every spike, and one that is not there any more.
+# A network whose neurons are all silent, and a device that is not there any more.
 FAULTS = """
-import dataclasses, sys, types
-from spikeport.runtime.hil.replay import RecordingDevice
-
-class FaultyDevice(RecordingDevice):
-    def __init__(self, device, faults):
-        super().__init__(device, ".")
-        self.faults = faults
-
-    def run(self, inputs, **request):
-        if self.faults[0].text == "dies":
-            raise HilError(Diagnostic("E872", "", "it died"))
-        return self._device.run({k: 0 * v for k, v in inputs.items()}, **request)
-
-@dataclasses.dataclass
-class Fault:
-    text: str
-    kind: str = "device"
-
-stand_in = types.ModuleType("spikeport.runtime.hil.faults")
-stand_in.FaultyDevice, stand_in.parse_faults = FaultyDevice, lambda text: tuple(Fault(t) for t in text.split("/"))
-sys.modules[stand_in.__name__] = stand_in
 
 def test_sound(hil_compare, hil_artifact):
     hil_compare(hil_artifact(network(), profile="norse"), X)
@@ -195,7 +174,7 @@ def test_sound(hil_compare, hil_artifact):
 def test_asked(hil_compare, hil_artifact, hil_fault, hil_device):
     a = hil_artifact(network(), profile="norse")
     assert hil_compare(a, X, check=False).ok == SOUND
-    assert hil_fault("mute") is hil_device
+    assert hil_fault("stuck:p=1") is hil_device
     assert hil_compare(a, X, check=False).outcome == "mismatch"
     hil_device.reset()
 """
@@ -204,10 +183,10 @@ def test_asked(hil_compare, hil_artifact, hil_fault, hil_device):
 def test_faults_are_injected_into_every_device_or_where_a_test_asks(tmp_path):
     found = run(tmp_path, "SOUND = True" + FAULTS)
     assert found.outcomes == {"test_sound": "passed", "test_asked": "passed"}
-    assert found.tests["test_asked"]["attempts"][0]["faults"] == ["mute"]
-    found = run(tmp_path, "SOUND = False" + FAULTS, "--hil-fault", "mute")
+    assert found.tests["test_asked"]["attempts"][0]["faults"] == ["stuck:p=1"]
+    found = run(tmp_path, "SOUND = False" + FAULTS, "--hil-fault", "stuck:p=1")
     assert found.outcomes == {"test_sound": "mismatch", "test_asked": "passed"}
-    found = run(tmp_path, "SOUND = None" + FAULTS, "--hil-fault", "dies", "--hil-retries", "1")
+    found = run(tmp_path, "SOUND = None" + FAULTS, "--hil-fault", "device_dies:step=30", "--hil-retries", "1")
     assert found.outcomes == {"test_sound": "infrastructure", "test_asked": "infrastructure"}
     assert len(found.tests["test_sound"]["attempts"]) == 2
 

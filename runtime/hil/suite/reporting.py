@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from spikeport.ir.diagnostics import SpikeportError
 from spikeport.runtime.files import write_text
-from spikeport.runtime.hil.baseline import write_baseline
+from spikeport.runtime.hil.suite.baseline import write_baseline
 
 FORMAT = "spikeport hil report 1"
 #: Options that the reports name; a token is none of them.
@@ -140,6 +140,6 @@ def _clean(text: str) -> str:
 
 
 def _html(data: dict[str, Any]) -> str:
-    from spikeport.runtime.hil.reporting_html import html_text
+    from spikeport.runtime.hil.suite.reporting_html import html_text
 
     return html_text(data)

@@ -9,7 +9,7 @@ from typing import Any
 from spikeport.ir.ops import Array
 from spikeport.runtime.artifact import read_artifact
 from spikeport.runtime.hil.device import Device, DeviceInfo, DeviceRun, require_fresh
-from spikeport.runtime.hil.want import Artifact
+from spikeport.runtime.hil.suite.want import Artifact
 from spikeport.runtime.inputs import drained, prepare_inputs
 
 
@@ -60,6 +60,12 @@ class BenchDevice(Device):
         if self._artifact is not None:
             self._runs.append((self._artifact, run))
         return run
+
+    def exchange(self, inner: Device) -> None:
+        """Let *inner* run from here on, with the program that is loaded."""
+        self.inner = inner
+        if self._artifact is not None:
+            inner.load(self._artifact.data)
 
     def reset(self) -> None:
         """Clear program and state; see `Device.reset`."""

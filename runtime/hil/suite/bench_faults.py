@@ -6,13 +6,29 @@ from typing import Any
 
 from spikeport.ir.diagnostics import Diagnostic, UsageError
 from spikeport.runtime.hil.device import Device
-from spikeport.runtime.hil.faults import FaultyDevice, parse_faults
+from spikeport.runtime.hil.faults.spec import parse_faults
 
 
-def faulty(device: Device, spec: str) -> Device:
-    """Return *device* with the faults of *spec* that are the device's or the network's; those of the way are not its own."""
+def faulty(device: Device, spec: str, has_way: bool = False) -> Device:
+    """Return *device* with the faults of *spec* that are the device's or the network's.
+
+    Raises
+    ------
+    UsageError
+        E885 for what names no fault; E859 for transport faults unless *has_way* says that a proxy does those (`through_proxy`).
+    """
+    way = [] if has_way else [f for f in parse_faults(spec) if f.kind == "transport"]
+    if way:
+        hint = "--hil-fault together with --hil-url, before the session connects"
+        raise UsageError(
+            [Diagnostic("E859", str(f), f"{f.name} happens on the way to a daemon, and here is none", hint) for f in way]
+        )
     own = tuple(f for f in parse_faults(spec) if f.kind != "transport")
-    return FaultyDevice(device, own) if own else device
+    if not own:
+        return device
+    from spikeport.runtime.hil.faults.faulty import FaultyDevice
+
+    return FaultyDevice(device, own)
 
 
 def through_proxy(url: str, spec: str) -> tuple[str, Any]:
@@ -31,7 +47,7 @@ def through_proxy(url: str, spec: str) -> tuple[str, Any]:
         raise UsageError(
             Diagnostic("E859", "--hil-fault", f"transport faults need a plaintext connection, not {scheme}://", "use hild://")
         )
-    from spikeport.runtime.hil.proxy import Proxy
+    from spikeport.runtime.hil.faults.proxy import Proxy
 
     host, _, port = address.rpartition(":")
     proxy = Proxy(host, int(port), way)

@@ -14,7 +14,7 @@ from typing import Any
 from spikeport.ir.diagnostics import BackendUnavailable, Diagnostic, SpikeportError
 from spikeport.runtime.hil.device import DRIVERS, Device, DeviceRun, LocalDevice
 from spikeport.runtime.hil.outcome import HilError, Outcome
-from spikeport.runtime.hil.want import Artifact, NoDevice, Options, Want
+from spikeport.runtime.hil.suite.want import Artifact, NoDevice, Options, Want
 
 #: Seconds that a free device is waited for, before --hil-timeout-multiplier.
 WAIT_S = 60.0
@@ -152,7 +152,7 @@ class Bench:
 
             url = str(self.options.url)
             if self.options.fault:
-                from spikeport.runtime.hil.bench_faults import through_proxy
+                from spikeport.runtime.hil.suite.bench_faults import through_proxy
 
                 url, self._proxy = through_proxy(url, self.options.fault)
             token = Path(self.options.token) if self.options.token else None

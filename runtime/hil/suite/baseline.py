@@ -9,7 +9,7 @@ from pathlib import Path
 
 from spikeport.ir.diagnostics import ArtifactError, Diagnostic, UsageError
 from spikeport.runtime.files import write_text
-from spikeport.runtime.hil.budget import UNITS
+from spikeport.runtime.hil.suite.budget import UNITS
 from spikeport.runtime.strict_json import parse_json
 
 FORMAT = "spikeport hil baseline 1"

@@ -13,10 +13,6 @@ import pytest
 
 from spikeport.ir.diagnostics import Diagnostic, SpikeportError
 from spikeport.ir.program import Program
-from spikeport.runtime.hil.baseline import read_baseline
-from spikeport.runtime.hil.bench import Bench, reference_run
-from spikeport.runtime.hil.bench_device import BenchDevice, Prepared, prepared
-from spikeport.runtime.hil.budget import Budget, BudgetVerdict, judge, spent
 from spikeport.runtime.hil.cassette import input_digest
 from spikeport.runtime.hil.device import MEMBRANES, DeviceInfo, DeviceRun
 from spikeport.runtime.hil.evidence import save_evidence
@@ -24,7 +20,11 @@ from spikeport.runtime.hil.oracle import Verdict, compare
 from spikeport.runtime.hil.outcome import GOOD, HilError, HilMismatch, Outcome
 from spikeport.runtime.hil.policy import Policy
 from spikeport.runtime.hil.replay import RecordingDevice
-from spikeport.runtime.hil.want import Artifact, NoDevice, Want
+from spikeport.runtime.hil.suite.baseline import read_baseline
+from spikeport.runtime.hil.suite.bench import Bench, reference_run
+from spikeport.runtime.hil.suite.bench_device import BenchDevice, Prepared, prepared
+from spikeport.runtime.hil.suite.budget import Budget, BudgetVerdict, judge, spent
+from spikeport.runtime.hil.suite.want import Artifact, NoDevice, Want
 
 
 class Visit:
@@ -63,7 +63,7 @@ class Visit:
         self.infos += [device.info for device in taken]
         for device in taken:
             if options.fault:
-                self.inject(options.fault, device)
+                self.inject(options.fault, device, has_way=options.url is not None)
             if options.record:
                 device.inner = RecordingDevice(device.inner, options.record)
         return taken
@@ -83,13 +83,18 @@ class Visit:
         if failed:
             raise HilError(failed, Outcome.QUARANTINED)
 
-    def inject(self, spec: str, device: BenchDevice | None = None) -> BenchDevice:
-        """Inject the faults *spec* into *device* (by default the test's first) from here on."""
-        from spikeport.runtime.hil.bench_faults import faulty
+    def inject(self, spec: str, device: BenchDevice | None = None, *, has_way: bool = False) -> BenchDevice:
+        """Inject the faults *spec* into *device* (by default the test's first) from here on.
+
+        Those of transport are the session's, where *has_way* says that they are done by now; elsewhere they are refused (E859).
+        """
+        from spikeport.runtime.hil.suite.bench_faults import faulty
 
         device = self._device(device)
-        device.inner = faulty(device.inner, spec)
+        device.exchange(faulty(device.inner, spec, has_way))
         self.faults.append(spec)
+        if miss := self.want.misses(device.info):  # a fault may have made it another device than was asked for
+            raise NoDevice(miss)
         return device
 
     def _device(self, device: BenchDevice | None) -> BenchDevice:

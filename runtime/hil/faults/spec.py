@@ -1,11 +1,11 @@
 """Faults on purpose, as text: ``spike_drop:p=0.01,seed=3/device_dies:step=40`` names two.
 
 A fault is ``name:key=value,...``; several are joined by ``/``. Every fault takes ``seed`` (default 0): the same text does the
-same to the same program and input, whatever runs them and in which order. Three kinds: ``transport`` (on the way to a daemon,
-`proxy`), ``device`` (what runs the program, `faulty`) and ``neuromorphic`` (what the network on the chip does: `network_faults`,
-which states exactly what each of them means).
+same to the same program and input, whatever runs them and in which order. Three kinds: ``transport`` (on the way to a daemon:
+`proxy`), ``device`` (what runs the program: `faulty`) and ``neuromorphic`` (what the network on the chip does:
+`network`); those modules state exactly what each fault means.
 
->>> [str(f) for f in parse_faults("spike_drop:p=0.01/late:p=0.1,steps=2,seed=3")]
+>>> [str(f) for f in parse_faults("spike_drop:p=0.01/late:steps=2,p=0.1,seed=3")]
 ['spike_drop:p=0.01', 'late:p=0.1,steps=2,seed=3']
 """
 
@@ -14,14 +14,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from spikeport.ir.diagnostics import Diagnostic, UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    from spikeport.runtime.hil.faulty import FaultyDevice as FaultyDevice
 
 Kind = Literal["transport", "device", "neuromorphic"]
 
@@ -81,10 +77,11 @@ _P = _number(0, 1)
 _COUNT = _whole(0, 2**31)
 _STEP = _whole(0, 2**31)
 _LAYER = Option("the path of a layer", _path)
+_INDEX = Option("an index such as 5 or 2.0.7", _neuron)
 _CORE = _whole(0, 2**31)
+_SEED = _whole(0, 2**62)
 _BYTES = _whole(0, 2**40, " (bytes of a connection)")
 _WAY = _word("up", "down", "both")
-_FORMAT = _word("int8", "ieee")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +95,18 @@ class Form:
     rate: str = ""
 
 
-#: All faults by name; what they mean stands in `network_faults`, `faulty` and `proxy`.
+#: All faults by name; what they mean stands in `network`, `faulty` and `proxy`.
 FORMS: dict[str, Form] = {
-    "spike_drop": Form("neuromorphic", {"p": _P, "source": _LAYER, "layer": _LAYER}, ("p",), "p"),
-    "late": Form("neuromorphic", {"p": _P, "steps": _whole(1, 4096), "source": _LAYER, "layer": _LAYER}, ("p",), "p"),
-    "bit_flip": Form("neuromorphic", {"n": _COUNT, "p": _P, "layer": _LAYER, "format": _FORMAT}, ("n", "p"), "p"),
+    "spike_drop": Form("neuromorphic", {"p": _P, "layer": _LAYER}, ("p",), "p"),
+    "late": Form("neuromorphic", {"p": _P, "steps": _whole(1, 4096), "layer": _LAYER}, ("p",), "p"),
+    "bit_flip": Form("neuromorphic", {"p": _P, "n": _COUNT, "format": _word("int8", "ieee"), "layer": _LAYER}, ("p", "n"), "p"),
     "saturate": Form("neuromorphic", {"bits": _whole(2, 8), "layer": _LAYER}, ("bits",), "bits"),
-    "dead_core": Form("neuromorphic", {"core": _CORE, "n": _COUNT, "p": _P}, ("core", "n", "p"), "p"),
-    "dead_link": Form("neuromorphic", {"from": _CORE, "to": _CORE, "n": _COUNT, "p": _P}, ("from", "n", "p"), "p"),
+    "dead_core": Form("neuromorphic", {"core": _CORE, "p": _P, "n": _COUNT}, ("core", "p", "n"), "p"),
+    "dead_link": Form("neuromorphic", {"from": _CORE, "to": _CORE, "p": _P, "n": _COUNT}, ("from", "p", "n"), "p"),
     "stuck": Form(
         "neuromorphic",
-        {
-            "neuron": Option("an index such as 5 or 2.0.7", _neuron), "layer": _LAYER, "n": _COUNT, "p": _P, "at": _word("0", "1"),
-        },
-        ("neuron", "n", "p"), "p",
+        {"neuron": _INDEX, "p": _P, "n": _COUNT, "at": _word("0", "1"), "layer": _LAYER},
+        ("neuron", "p", "n"), "p",
     ),
     "device_dies": Form("device", {"step": _STEP, "how": _word("error", "kill")}),
     "hang": Form("device", {"step": _STEP, "s": _number(0, 86400, " seconds")}),
@@ -135,18 +130,15 @@ class Fault:
     ----------
     name : str
         A key of `FORMS`.
-    options : Mapping[str, Any]
-        As read; those that were not given are missing.
+    options : tuple of (str, value)
+        Those that were given, in the order of the form.
     seed : int
         Of everything that is drawn for it.
     """
 
     name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: tuple[tuple[str, Any], ...] = ()
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
 
     @property
     def kind(self) -> Kind:
@@ -155,42 +147,68 @@ class Fault:
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return an option, or *default* where it was not given."""
-        return self.options.get(name, default)
+        return dict(self.options).get(name, default)
 
     def at_rate(self, rate: float) -> Fault:
-        """Return the fault with *rate* in its option for rates (a probability; bits of ``saturate``)."""
+        """Return the fault with *rate* in place of what says how much: a probability, or the bits of ``saturate``.
+
+        Raises
+        ------
+        UsageError
+            E886 for a fault without a rate, E885 for a rate that it does not take.
+
+        Examples
+        --------
+        >>> str(parse_faults("dead_core:n=3,seed=2")[0].at_rate(0.5))
+        'dead_core:p=0.5,seed=2'
+        """
         form = FORMS[self.name]
         if not form.rate:
             names = ", ".join(n for n, f in FORMS.items() if f.rate)
-            raise _wrong(self.name, f"{self.name} has no rate", f"one of {names}")
-        others = {k: v for k, v in self.options.items() if k not in form.one_of}
-        text = ",".join(f"{k}={_show(v)}" for k, v in {**others, form.rate: rate}.items())
-        return dataclasses.replace(parse_faults(f"{self.name}:{text}")[0], seed=self.seed)
+            raise UsageError(Diagnostic("E886", self.name, f"{self.name} has no rate to be varied", f"one of {names}"))
+        gone = (*form.one_of, "to")
+        kept = [f"{k}={_show(v)}" for k, v in self.options if k not in gone]
+        (fault,) = parse_faults(f"{self.name}:{','.join([f'{form.rate}={_show(rate)}', *kept, f'seed={self.seed}'])}")
+        return fault
+
+    def with_seed(self, seed: int) -> Fault:
+        """Return the fault with another seed."""
+        return dataclasses.replace(self, seed=seed)
 
     def __str__(self) -> str:
-        parts = [f"{k}={_show(v)}" for k, v in self.options.items()] + ([f"seed={self.seed}"] if self.seed else [])
+        parts = [f"{k}={_show(v)}" for k, v in self.options] + ([f"seed={self.seed}"] if self.seed else [])
         return f"{self.name}:{','.join(parts)}" if parts else self.name
 
 
 def _show(value: Any) -> str:
+    """Return *value* as text that is read back as the same."""
     if isinstance(value, tuple):
         return ".".join(str(v) for v in value)
-    return f"{value:.17g}" if isinstance(value, float) and f"{value:g}" != repr(value) else f"{value:g}" if isinstance(
-        value, float) else str(value)  # fmt: skip
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)
 
 
-def parse_faults(text: str) -> tuple[Fault, ...]:
+def parse_faults(text: str, *, is_open: bool = False) -> tuple[Fault, ...]:
     """Return the faults that *text* names.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``spike_drop:p=0.01,seed=3/device_dies:step=40``.
+    is_open : bool
+        Whether what says how much may be left out, to be set by `Fault.at_rate`: ``spike_drop:seed=3``.
 
     Raises
     ------
     UsageError
         E885 for every name, option or value that cannot be, with those that can.
     """
-    faults, found = [], []
+    faults: list[Fault] = []
+    found: list[Diagnostic] = []
     for part in text.split("/"):
         try:
-            faults.append(_parse(part.strip()))
+            faults.append(_parse(part.strip(), is_open))
         except UsageError as error:
             found += error.diagnostics
     if found:
@@ -198,14 +216,14 @@ def parse_faults(text: str) -> tuple[Fault, ...]:
     return tuple(faults)
 
 
-def _parse(text: str) -> Fault:
+def _parse(text: str, is_open: bool) -> Fault:
     name, _, rest = (piece.strip() for piece in text.partition(":"))
     if name not in FORMS:
         raise _wrong(text, f"unknown fault {name!r}{did_you_mean(name, FORMS)}", f"one of {', '.join(FORMS)}")
-    form, options, seed = FORMS[name], {}, 0
+    form, options = FORMS[name], {}
     for piece in filter(None, (p.strip() for p in rest.split(","))):
         key, equals, value = (p.strip() for p in piece.partition("="))
-        allowed = {**form.options, "seed": _whole(0, 2**62)}
+        allowed = {**form.options, "seed": _SEED}
         if not equals or key not in allowed:
             said = f"{name} has no option {key!r}{did_you_mean(key, allowed)}" if equals else f"{piece!r} is not key=value"
             raise _wrong(text, said, usage(name))
@@ -217,20 +235,20 @@ def _parse(text: str) -> Fault:
             raise _wrong(text, f"{key} of {name} is {value!r}; it takes {allowed[key].takes}", usage(name)) from None
     seed = options.pop("seed", 0)
     given = [key for key in form.one_of if key in options]
-    if form.one_of and len(given) != 1:
+    if form.one_of and len(given) != 1 and not (is_open and form.rate and not given):
         raise _wrong(text, f"{name} needs {'exactly one of ' * (len(form.one_of) > 1)}{', '.join(form.one_of)}", usage(name))
     if name == "dead_link" and ("from" in options) != ("to" in options):
         raise _wrong(text, "a dead link leads from a core to a core: from and to are both needed", usage(name))
     if name == "stuck" and "neuron" in options and "layer" not in options:
         raise _wrong(text, "the index of a stuck neuron is one in a layer: layer is needed", usage(name))
-    return Fault(name, options, seed)
+    return Fault(name, tuple((key, options[key]) for key in form.options if key in options), seed)
 
 
 def usage(name: str) -> str:
     """Return how the fault *name* is written.
 
     >>> usage("spike_drop")
-    'spike_drop:p=(a number from 0 to 1),source=(the path of a layer),layer=(the path of a layer),seed=(a whole number)'
+    'spike_drop:p=(a number from 0 to 1),layer=(the path of a layer),seed=(a whole number)'
     """
     parts = [f"{key}=({option.takes})" for key, option in FORMS[name].options.items()]
     return f"{name}:{','.join([*parts, 'seed=(a whole number)'])}"
@@ -243,12 +261,3 @@ def _wrong(path: str, message: str, hint: str) -> UsageError:
 def of_kind(faults: Iterable[Fault], kind: Kind) -> tuple[Fault, ...]:
     """Return the faults of one kind, in their order."""
     return tuple(f for f in faults if f.kind == kind)
-
-
-def __getattr__(name: str) -> Any:
-    # The device needs numpy and a backend; a fault's text needs neither.
-    if name == "FaultyDevice":
-        from spikeport.runtime.hil.faulty import FaultyDevice
-
-        return FaultyDevice
-    raise AttributeError(name)

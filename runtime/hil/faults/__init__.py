@@ -1,0 +1,1 @@
+"""Faults on purpose: as text, in the network, in a device, on the way to a daemon."""
