@@ -76,6 +76,7 @@ bench: $(STAMP) ## the benchmarks: speed against the other simulators, a million
 	$(VENV)/bin/python benchmarks/energy.py
 	$(VENV)/bin/python benchmarks/loihi.py
 	$(VENV)/bin/python benchmarks/spinnaker.py
+	$(VENV)/bin/python benchmarks/spinnaker_accuracy.py $(if $(ANCHORS),--anchors="$(ANCHORS)")
 	$(VENV)/bin/python benchmarks/loihi_accuracy.py $(if $(ANCHORS),--anchors="$(ANCHORS)")
 
 wheel: $(STAMP) ## build sdist and wheel into dist/

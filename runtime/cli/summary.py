@@ -10,8 +10,12 @@ from spikeport.runtime.conversion_text import conversion_text
 
 
 def stored_findings(program: Program) -> tuple[Diagnostic, ...]:
-    """Return the warnings and notes that were found when *program* was made."""
-    return tuple(Diagnostic(**dict(d)) for key in ("warnings", "mapping") for d in program.notes.get(key, ()))
+    """Return the warnings and notes that were found when *program* was made, each once: before its lowering or after."""
+    found: list[dict[str, Any]] = []
+    for data in (dict(d) for key in ("warnings", "mapping") for d in program.notes.get(key, ())):
+        if data not in found:
+            found.append(data)
+    return tuple(Diagnostic(**data) for data in found)
 
 
 def program_dict(program: Program) -> dict[str, Any]:
