@@ -67,7 +67,7 @@ format: $(STAMP) ## let ruff format the code and mend what it can
 	$(PY) -m ruff format .
 
 # Without -P: a script finds the parts beside it.
-bench: $(STAMP) ## the benchmarks: speed against the other simulators, a million neurons, importing, Loihi 1 as measured, crossovers
+bench: $(STAMP) $(LAVA) $(SPYNNAKER) ## the benchmarks: speed against the other simulators, a million neurons, importing, Loihi 1 as measured, crossovers
 	$(VENV)/bin/python benchmarks/engine.py $(if $(ANCHORS),--anchors="$(ANCHORS)")
 	$(VENV)/bin/python benchmarks/million.py
 	$(VENV)/bin/python benchmarks/importing.py
