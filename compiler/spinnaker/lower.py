@@ -21,6 +21,7 @@ from spikeport.compiler.integer.links import Link, links_of
 from spikeport.compiler.integer.lowered import Lowered, as_it_is, changed_resets
 from spikeport.compiler.integer.neurons import Dynamics, dynamics, refused
 from spikeport.compiler.integer.retime import lags
+from spikeport.compiler.integer.unit import in_unit, unit_of
 from spikeport.compiler.passes.base import Evaluator
 from spikeport.compiler.spinnaker.mismatch import mismatch, weight_error
 from spikeport.compiler.spinnaker.registers import decays, lost_decays, too_slow
@@ -78,7 +79,9 @@ def lower_to_spinnaker(
     entering, said = entries(graph, data)
     found += said
     rounded = {path: decays(dyn) for path, dyn in shapes.items()}
-    shaped = {path: rounded[path].shaped(dyn) for path, dyn in shapes.items()}
+    currents = {path: rounded[path].shaped(dyn) for path, dyn in shapes.items()}
+    units = {path: unit_of(dyn) for path, dyn in currents.items()}
+    shaped = {path: in_unit(dyn, units[path]) for path, dyn in currents.items()}
     links = links_of(network, shaped, entering, SPINNAKER)
     lag = lags([(one.incoming.source, one.target, one.delay) for one in links], graph.inputs, SPINNAKER.name)
     # A bias that starts late is there after the longest way at the latest.
@@ -92,7 +95,9 @@ def lower_to_spinnaker(
             quiet = np.concatenate([np.zeros((1, *dyn.shape)), quiet])
         into = [one for one in links if one.target == path]
         late = lag.get(path, 0)
-        chosen[path], done[path], said = _settled(path, dyn, shaped[path], into, quiet, late, calibration, profile.dt)
+        chosen[path], done[path], said = _settled(
+            path, dyn, shaped[path], units[path], into, quiet, late, calibration, profile.dt
+        )
         found += [*said, *lost_decays(path, dyn, rounded[path])]
     weights = {path: [choice.real(number) for number in range(len(choice.weights))] for path, choice in chosen.items()}
     shifts = {path: choice.shifts for path, choice in chosen.items()}
@@ -108,7 +113,7 @@ def lower_to_spinnaker(
     measured: dict[str, Any] = {}
     if calibration is not None and data is not None:
         measured = calibration.measure(lowered, low_profile, "spinnaker1", lag, network, data, evaluator, labels)
-    further = {"ring_buffers": {path: _said(choice) for path, choice in chosen.items()}}
+    further = {"ring_buffers": {path: _said(choice, done[path]) for path, choice in chosen.items()}}
     return Lowered(lowered, low_profile, rows, lag, measured, tuple(found), further)
 
 
@@ -130,10 +135,10 @@ def form(
 
 
 def _settled(
-    path: str, dyn: Dynamics, shaped: Dynamics, into: Sequence[Link], silent: Array, lag: int,
+    path: str, dyn: Dynamics, shaped: Dynamics, unit: Array, into: Sequence[Link], silent: Array, lag: int,
     calibration: Calibration | None, dt: float,
 ) -> tuple[Choice, Settled, list[Diagnostic]]:  # fmt: skip
-    """Return the registers of a population, those of the best scale."""
+    """Return the registers of a population, those of the best scale; that is sought in its neurons' own units."""
     bias = silent[-1]
     if dyn.alpha is not None and np.any((dyn.alpha >= 1) & (bias != 0)):
         raise UnsupportedError(
@@ -142,28 +147,28 @@ def _settled(
             )
         )  # fmt: skip
     done = decays(dyn)
-    rest = rest_of(dyn, done, silent)
-    current, membrane = beginning(dyn, done, silent, lag)
+    rest = rest_of(dyn, done, silent) / unit
+    current, membrane = (state / unit for state in beginning(dyn, done, silent, lag))
     start = np.minimum(np.maximum(np.abs(membrane), np.abs(current)), 1e6)
     best: tuple[tuple[float, float], Choice] | None = None
     for choice in candidates(path, shaped, done, into, rest, start, calibration, dt):
         wrong = 0.0
         if calibration is not None:
-            trial, _ = settle(path, dyn, done, silent, 0, choice.scale)
+            trial, _ = settle(path, dyn, done, silent, 0, choice.scale / unit)
             wrong = mismatch(calibration, path, into, trial, choice)
         error = (wrong, weight_error(choice, into))
         if best is None or error < best[0]:
             best = (error, choice)
     if best is None:
         raise AssertionError("candidates gives one or raises")
-    settled, found = settle(path, dyn, done, silent, lag, best[1].scale)
+    settled, found = settle(path, dyn, done, silent, lag, best[1].scale / unit)
     return best[1], settled, found
 
 
-def _said(choice: Choice) -> dict[str, Any]:
+def _said(choice: Choice, settled: Settled) -> dict[str, Any]:
     """Return what the report says of a population's ring buffers, as plain data."""
     sums = [float((b * choice.scale).max(initial=0.0)) for b in choice.bound]
-    return {"shifts": list(choice.shifts), "rule": choice.rule, "millivolts": _span(choice.scale), "largest_sums": sums}
+    return {"shifts": list(choice.shifts), "rule": choice.rule, "millivolts": _span(settled.scale), "largest_sums": sums}
 
 
 def _span(values: Array) -> float | list[float]:
