@@ -210,6 +210,7 @@ def test_an_integrator_s_kernel_needs_one_gain_a_channel():
     neuron = LI(tau=8 * DT * full, r=8 * gains, v_leak=0 * full)
     nodes = (Node("in", Input((1, 2, 2))), Node("w", op), Node("n", neuron), Node("out", Output(full.shape)))
     graph = Graph(nodes, (Edge("in", "w"), Edge("w", "n"), Edge("n", "out")))
-    with pytest.raises(UnsupportedError, match=r"\(Conv2d\) is no single convolution[\s\S]*give a channel's neurons one gain") as error:
+    text = r"\(Conv2d\) is no single convolution[\s\S]*give a channel's neurons one gain"
+    with pytest.raises(UnsupportedError, match=text) as error:
         lower_to_spinnaker(graph, parse_profile(f"spynnaker,dt={DT}"))
     assert [(d.code, d.path) for d in error.value.diagnostics] == [("E538", "n")]
