@@ -14,6 +14,7 @@ from typing import Any
 from spikeport.hw_profiles.records import (
     EVENTS,
     CostSet,
+    Cycles,
     Dead,
     Encoding,
     Fabric,
@@ -278,7 +279,7 @@ def read_costs(r: Reader) -> tuple[CostSet, ...]:
 def read_step(r: Reader, cost_sets: Iterable[str]) -> StepTime:
     """Return the table ``[step]``."""
     t = r.table(r.data, "step", "")
-    r.known(t, ("fixed", "barrier"), "step")
+    r.known(t, ("fixed", "barrier", "cycles"), "step")
     barriers = {}
     table = r.table(t, "barrier", "step", needed=False)
     r.known(table, list(cost_sets), "step.barrier")
@@ -297,7 +298,18 @@ def read_step(r: Reader, cost_sets: Iterable[str]) -> StepTime:
         if [n for n, _ in read] != sorted({n for n, _ in read}):
             r.wrong(where, "tiles must ascend")
         barriers[name] = tuple(read)
-    return StepTime(r.quantity(t["fixed"], "step.fixed", "s") if "fixed" in t else None, barriers)
+    fixed = r.quantity(t["fixed"], "step.fixed", "s") if "fixed" in t else None
+    return StepTime(fixed, barriers, _cycles(r, t, fixed) if "cycles" in t else None)
+
+
+def _cycles(r: Reader, step: Mapping[str, Any], fixed: Quantity | None) -> Cycles:
+    """Return the table ``[step.cycles]``, which speaks of a step that a timer sets."""
+    if fixed is None:
+        r.wrong("step.cycles", "there is no step.fixed that they would have to keep")
+    where = "step.cycles"
+    t = r.table(step, "cycles", "step")
+    r.known(t, ("clock", "neuron", "synapse"), where)
+    return Cycles(*(r.quantity(t.get(k), f"{where}.{k}", u) for k, u in (("clock", "Hz"), ("neuron", "1"), ("synapse", "1"))))
 
 
 def read_support(r: Reader) -> dict[str, Support]:

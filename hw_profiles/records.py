@@ -212,6 +212,23 @@ class CostSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Cycles:
+    """What a processor that simulates neurons takes of its clock.
+
+    Parameters
+    ----------
+    clock : Quantity
+        In Hz.
+    neuron, synapse : Quantity
+        Cycles of a neuron's update in a step, and of a synaptic event.
+    """
+
+    clock: Quantity
+    neuron: Quantity
+    synapse: Quantity
+
+
+@dataclass(frozen=True, slots=True)
 class StepTime:
     """What bounds a step from below.
 
@@ -221,10 +238,20 @@ class StepTime:
         Length of a step where a timer sets it.
     barriers : Mapping[str, tuple of (tiles, Quantity)]
         Synchronisation by the number of tiles, for each cost set, ascending.
+    cycles : Cycles or None
+        Of the cores, where they are processors that must be done within ``fixed``.
     """
 
     fixed: Quantity | None
     barriers: Mapping[str, tuple[tuple[int, Quantity], ...]]
+    cycles: Cycles | None = None
+
+    @property
+    def budget(self) -> float | None:
+        """Cycles that a core has in a step; None where no timer sets it or no clock is known."""
+        if self.fixed is None or self.fixed.value is None or self.cycles is None or self.cycles.clock.value is None:
+            return None
+        return self.fixed.value * self.cycles.clock.value
 
     def barrier(self, cost_set: str, tiles: int) -> Quantity | None:
         """Return the time of the barrier over *tiles* tiles, linear between the given points, constant beyond."""

@@ -1,10 +1,8 @@
 """Whether the cores keep pace: cycles of each core in each step of a run, against those that its clock has.
 
-sPyNNaker's costs are published as a rate only: within a factor of 2 of 10,000 synaptic events a millisecond and core, which
-is 20 to 40 cycles an event (Rhodes et al. 2018, doi:10.3389/fnins.2018.00816). The figures used here are counts of the
-instructions that sPyNNaker 7.4.1's ``IF_curr_exp.aplx`` runs for a synapse and for a neuron, with the ARM9E-S's extra
-cycles for loads, long products and taken branches. What a packet costs beside its synapses (interrupt, table, DMA) is
-unknown: it is counted in packets, not in cycles, so that a core within its budget may still be late, and one beyond is.
+The cycles of a neuron and of a synaptic event, the clock and the step are the target's (``[step.cycles]``). What a packet
+costs beside its synapses (interrupt, table, DMA) is unknown: it is counted in packets, not in cycles, so that a core within
+its budget may still be late, and one beyond is.
 """
 
 from __future__ import annotations
@@ -15,20 +13,46 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeport.backends.spinnaker.plan import Plan
+from spikeport.hw_profiles.records import StepTime
+from spikeport.hw_profiles.target import load_target, target_names
 from spikeport.ir.diagnostics import Diagnostic
 from spikeport.ir.ops import Array
 from spikeport.ir.program import Program
-from spikeport.ir.units import Quantity
 
-#: 25 instructions; interval of the published rate.
-SYNAPSE = Quantity(31.0, "1", "estimated", "25 instructions of sPyNNaker 7.4.1's inner loop, ARM9E-S timing", 20.0, 40.0)
-#: 94 instructions of the update, 34 of its two ring buffers; a share of a quarter for loads, products and branches.
-NEURON = Quantity(165.0, "1", "estimated", "128 instructions of sPyNNaker 7.4.1's update and transfer, ARM9E-S timing")
-#: Cycles of a step: 1 ms of 200 MHz (Furber et al. 2014, doi:10.1109/JPROC.2014.2304638).
-STEP_S, CLOCK_HZ = 1e-3, 200e6
-BUDGET = STEP_S * CLOCK_HZ
 #: Most entries of the table of synapses by source neuron and core.
 ENTRIES = 1 << 26
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a core takes of its clock, as its target says.
+
+    Parameters
+    ----------
+    step : float
+        Length of a step in s.
+    budget : float
+        Cycles that a core has in it.
+    neuron, synapse : float
+        Cycles of a neuron in a step, and of a synaptic event.
+    """
+
+    step: float
+    budget: float
+    neuron: float
+    synapse: float
+
+
+def pace_of(target: str) -> Pace | None:
+    """Return the pace of the target called *target*; None for a file of the user's, and where a number is unknown."""
+    return _pace_of(load_target(target).step) if target in target_names() else None
+
+
+def _pace_of(step: StepTime) -> Pace | None:
+    if step.fixed is None or step.fixed.value is None or step.budget is None or step.cycles is None:
+        return None
+    neuron, synapse = step.cycles.neuron.value, step.cycles.synapse.value
+    return None if neuron is None or synapse is None else Pace(step.fixed.value, step.budget, neuron, synapse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +95,19 @@ class Load:
     packets : array of int64, shape (steps of the run, cores)
         Packets that arrive, from neurons with a synapse on the core.
     neurons : array of int64, shape (cores,)
+    pace : Pace
+        What they take.
     """
 
     cores: tuple[int, ...]
     events: Array
     packets: Array
     neurons: Array
+    pace: Pace
 
     def cycles(self) -> Array:
         """Return the cycles of each core in each step, those of packets left out."""
-        return np.asarray(self.events * (SYNAPSE.value or 0.0) + self.neurons * (NEURON.value or 0.0))
+        return np.asarray(self.events * self.pace.synapse + self.neurons * self.pace.neuron)
 
     def summary(self) -> Summary:
         """Return the busiest core and step, and how many are late."""
@@ -90,12 +117,12 @@ class Load:
         step, busy = (int(i) for i in np.unravel_index(int(cycles.argmax()), cycles.shape))
         return Summary(
             self.cores[busy], float(cycles.max()), float(cycles[:, busy].mean()), int(self.packets[step, busy]),
-            int(self.events.sum()), int(np.count_nonzero(cycles > BUDGET)), int(cycles.size),
+            int(self.events.sum()), int(np.count_nonzero(cycles > self.pace.budget)), int(cycles.size),
         )  # fmt: skip
 
 
 def load_of(program: Program, plan: Plan, given: Array, raster: Array) -> Load | None:
-    """Return the load of a run; None for a program that is not mapped, or too large to follow by step.
+    """Return the load of a run; None for a program not mapped on a target with a pace, or too large to follow by step.
 
     Parameters
     ----------
@@ -108,8 +135,8 @@ def load_of(program: Program, plan: Plan, given: Array, raster: Array) -> Load |
     raster : array, shape (steps, neurons)
         Spikes of the populations.
     """
-    cores = program.cores
-    if not cores:
+    cores, pace = program.cores, pace_of(program.target)
+    if not cores or pace is None:
         return None
     column = {core: i for i, core in enumerate(cores)}
     place, neurons = np.zeros(len(plan.v), np.int64), np.zeros(len(cores), np.int64)
@@ -134,7 +161,7 @@ def load_of(program: Program, plan: Plan, given: Array, raster: Array) -> Load |
         sent = np.abs(sent).astype(np.float64)  # products of doubles are fast, and exact below 2^53
         events += np.rint(sent @ fan.astype(np.float64)).astype(np.int64)
         packets += np.rint(sent @ (fan > 0).astype(np.float64)).astype(np.int64)
-    return Load(cores, events, packets, neurons)
+    return Load(cores, events, packets, neurons, pace)
 
 
 def _shape(program: Program, path: str) -> tuple[int, ...]:
@@ -146,12 +173,15 @@ def _shape(program: Program, path: str) -> tuple[int, ...]:
 def told(program: Program, load: Load | None, rings: Mapping[str, Mapping[str, list[int]]]) -> tuple[str, ...]:
     """Return what a report says of pace and saturation, a line each."""
     lines = []
-    dt = program.profile.dt
-    factor = STEP_S / dt
-    if abs(factor - 1) > 1e-9:
-        lines.append(f"a step of the model ({dt:g} s) is one of the machine (0.001 s): time-scale factor {factor:g}")
-    if load is not None:
-        lines.append(_pace(program, load, factor))
+    pace = pace_of(program.target)
+    if pace is not None:
+        dt, factor = program.profile.dt, pace.step / program.profile.dt
+        if abs(factor - 1) > 1e-9:
+            lines.append(
+                f"a step of the model ({dt:g} s) is one of the machine ({pace.step:g} s): time-scale factor {factor:g}"
+            )
+        if load is not None:
+            lines.append(_in_time(program, load, factor))
     for path, ring in rings.items():
         if any(ring["saturated"]):
             (exc, inh), (most_exc, most_inh) = ring["saturated"], ring["largest"]
@@ -163,10 +193,10 @@ def told(program: Program, load: Load | None, rings: Mapping[str, Mapping[str, l
     return tuple(lines)
 
 
-def _pace(program: Program, load: Load, factor: float) -> str:
-    found = load.summary()
+def _in_time(program: Program, load: Load, factor: float) -> str:
+    found, budget = load.summary(), load.pace.budget
     layers = ", ".join(dict.fromkeys(s.path for s in program.slices if s.core == found.core))
-    share = found.most_cycles / BUDGET
+    share = found.most_cycles / budget
     pace = "every core ends its steps in time"
     if found.late:
         pace = (
@@ -174,10 +204,11 @@ def _pace(program: Program, load: Load, factor: float) -> str:
             "the neurons on more cores"
         )  # fmt: skip
     return (
-        f"real time: {pace}; the busiest (core {found.core}: {layers}) takes {found.most_cycles:,.0f} of {BUDGET:,.0f} cycles "
-        f"in its busiest step ({100 * share:.3g} %), {found.mean_cycles:,.0f} on average; estimated: {NEURON.value:g} a "
-        f"neuron, {SYNAPSE.value:g} a synaptic event; what the {found.packets:,} packets of that step cost beside is unknown"
+        f"real time: {pace}; the busiest (core {found.core}: {layers}) takes {found.most_cycles:,.0f} of {budget:,.0f} cycles "
+        f"in its busiest step ({100 * share:.3g} %), {found.mean_cycles:,.0f} on average; estimated: {load.pace.neuron:g} a "
+        f"neuron, {load.pace.synapse:g} a synaptic event; what the {found.packets:,} packets of that step cost beside is "
+        "unknown"
     )  # fmt: skip
 
 
-__all__ = ["BUDGET", "NEURON", "SYNAPSE", "Load", "Summary", "load_of", "told"]
+__all__ = ["Load", "Pace", "Summary", "load_of", "pace_of", "told"]

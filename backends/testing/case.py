@@ -55,8 +55,12 @@ class Case:
         return tuple(n.path for n in self.graph if n.op.is_spiking or isinstance(n.op, Neuron))
 
     def program(self, arithmetic: str = "float64", target: str | None = None) -> Program:
-        """Return the case mapped on *target* (None: only to be simulated), as a user's model would be."""
-        return lower(self.graph, target, self.profile, arithmetic=arithmetic, opt=0)
+        """Return the case mapped on *target* (None: only to be simulated), as a user's model would be.
+
+        Input other than spikes is calibration data too: arithmetics of whole numbers take their unit from it.
+        """
+        spikes = all(np.all((x == 0) | (x == 1)) for x in self.inputs.values())
+        return lower(self.graph, target, self.profile, arithmetic=arithmetic, opt=0, data=None if spikes else self.inputs)
 
 
 class Draft(Sketch):

@@ -89,7 +89,7 @@ def merge(path: str, ops: Sequence[Op], source: Shape, target: Shape, factor: Ar
         Diagnostic(
             "E538", path, f"what leads into it ({' -> '.join(op.kind for op in ops) or 'a plain connection'}) is no single "
             "convolution, and its neurons are no flat layer, so it cannot be written as one connection of a chip",
-            "put a Flatten in front of the population, or neurons between the layers",
+            "put a Flatten in front of the population or neurons between the layers, or give a channel's neurons one gain",
         )
     )  # fmt: skip
 
@@ -115,7 +115,7 @@ def _convolution(ops: Sequence[Op], source: Shape, factor: Array, gain: Array, t
     """Return the chain as one convolution, or None where it is none exactly."""
     if len(source) == 2 and len(ops) == 1 and isinstance(ops[0], Conv1d):
         map_shape: Shape = ops[0].output_shape(source)
-    elif len(source) == 3:
+    elif len(source) == 3 or len(source) == len(target) == 2:
         map_shape = source
     else:
         return None
@@ -151,10 +151,14 @@ def _convolution(ops: Sequence[Op], source: Shape, factor: Array, gain: Array, t
             return None
         shape = after
         map_shape = after if not flat else map_shape
+    if flat and len(target) > 1:
+        return None  # some axes were flattened, not all
     if kernel is None:
-        if len(source) != 3:
-            return None
-        kernel = Conv2d(None, np.ones((source[0], 1, 1, 1)), (1, 1), (0, 0), (1, 1), source[0], np.zeros(source[0]))
+        one, zero = np.ones((source[0], *(1,) * len(source))), np.zeros(source[0])
+        if len(source) == 2:
+            kernel = Conv1d(None, one, 1, 0, 1, source[0], zero)
+        else:
+            kernel = Conv2d(None, one, (1, 1), (0, 0), (1, 1), source[0], zero)
     rows = _by_channel(gain.reshape(map_shape), map_shape)
     if rows is None:
         return None

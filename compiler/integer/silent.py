@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeport.compiler.integer.neurons import Dynamics
+from spikeport.ir.diagnostics import Diagnostic, UnsupportedError
 from spikeport.ir.ops import Array
 
 
@@ -12,6 +13,30 @@ def late_by(silent: Array) -> int:
     """Return the steps after which a constant input has arrived whole."""
     differs = np.any((silent != silent[-1]).reshape(len(silent), -1), axis=1)
     return int(np.flatnonzero(differs)[-1]) + 1 if differs.any() else 0
+
+
+def late_bias(path: str, silent: Array) -> list[Diagnostic]:
+    """Return a warning E534 where the bias of a population arrives late: on the chip it acts from the first step."""
+    late = late_by(silent)
+    if late <= 1:
+        return []
+    return [
+        Diagnostic(
+            "E534", path, f"its bias arrives {late} steps late in the model; here it acts from the first on, "
+            "and its initial state makes up for that only in the end, so its first steps differ from the model's",
+            "discard the first steps, or put the bias behind the delay", {"late": late}, "warning",
+        )
+    ]  # fmt: skip
+
+
+def require_steady(path: str, dyn: Dynamics, silent: Array) -> None:
+    """Raise UnsupportedError E530 where the constant bias of a population does not let its current settle."""
+    if dyn.alpha is not None and np.any((dyn.alpha >= 1) & (silent[-1] != 0)):
+        raise UnsupportedError(
+            Diagnostic(
+                "E530", path, "its bias enters a current that does not decay, so it grows without end", "give it a tau_syn",
+            )
+        )  # fmt: skip
 
 
 def starting(dyn: Dynamics, silent: Array, least: float) -> tuple[Array, Array]:

@@ -9,29 +9,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy as np
-
-from spikeport.compiler.integer.calibrate import Calibration, calibrate
+from spikeport.compiler.integer.calibrate import Calibration
 from spikeport.compiler.integer.chip import Chip
-from spikeport.compiler.integer.entry import entries
-from spikeport.compiler.integer.links import Link, links_of
-from spikeport.compiler.integer.lowered import Lowered, as_it_is, changed_resets
+from spikeport.compiler.integer.links import Link
+from spikeport.compiler.integer.lowered import Lowered, as_it_is
 from spikeport.compiler.integer.neurons import Dynamics, dynamics, refused
-from spikeport.compiler.integer.retime import lags
+from spikeport.compiler.integer.prepare import Given, prepare
+from spikeport.compiler.integer.silent import require_steady
 from spikeport.compiler.loihi.assemble import assemble
 from spikeport.compiler.loihi.mismatch import mismatch
 from spikeport.compiler.loihi.scale import ASSUMED_STEPS, Choice, bounds, candidates, quantize, weight_error
 from spikeport.compiler.loihi.settle import Settled, exact_choice, settle
 from spikeport.compiler.loihi.table import rows_of
 from spikeport.compiler.passes.base import Evaluator
-from spikeport.ir.diagnostics import Diagnostic, UnsupportedError, VerifyError, fail_on_errors
+from spikeport.ir.diagnostics import Diagnostic, UnsupportedError, fail_on_errors
 from spikeport.ir.graph import Graph
 from spikeport.ir.network import build_network
 from spikeport.ir.ops import Array
 from spikeport.ir.profile import Profile
-from spikeport.ir.reference import silent_inputs
 
 #: How much larger the squared error of the weights may become where cutting the largest of them pays on the data.
 MOST_CUT = 4.0
@@ -54,15 +50,10 @@ def lower_to_loihi(
     ----------
     graph, profile : Graph, Profile
         The verified source model.
-    data : Mapping[str, array, shape (samples, steps, *shape)] or None
-        Calibration input: what scales are chosen on. Without it the input is taken to be spikes, 0 or 1, and scales are
-        chosen by the error of the weights.
-    evaluator : Evaluator or None
-        Who runs the source model on *data*; None is the reference.
+    data, evaluator, labels
+        As in `Given`. Without data, scales are chosen by the error of the weights.
     allow : sequence of str
         Approximations that are asked for: ``reset-change``.
-    labels : array of int, shape (samples,), or None
-        Classes of the samples, where the outputs' spike counts tell classes: accuracy then is measured too.
 
     Raises
     ------
@@ -73,45 +64,25 @@ def lower_to_loihi(
         return same
     network = build_network(graph, profile, "float64")
     fail_on_errors(UnsupportedError, list(refused(network, frozenset(allow), LOIHI)))
-    found: list[Diagnostic] = list(changed_resets(network, data))
     shapes = {path: dynamics(model) for path, model in network.models.items()}
-    entering, said = entries(graph, data)
-    found += said
-    links = links_of(network, shapes, entering, LOIHI)
-    lag = lags([(one.incoming.source, one.target, one.delay) for one in links], graph.inputs, LOIHI.name)
-    # A bias that starts late is there after the longest way at the latest.
-    silent = silent_inputs(network, max((one.delay for one in links), default=0) + 1)
-    calibration = None if data is None else calibrate(network, data, entering, evaluator)
+    ready = prepare(network, LOIHI, Given(data, evaluator, labels), shapes, shapes)
+    found: list[Diagnostic] = []
     done: dict[str, Settled] = {}
     for path, dyn in shapes.items():
-        into = [one for one in links if one.target == path]
-        done[path], said = _settled(path, dyn, into, silent[path], lag.get(path, 0), calibration)
+        lag = ready.lag.get(path, 0)
+        done[path], said = _settled(path, dyn, ready.into(path), ready.silent[path], lag, ready.calibration)
         found += said
-    lowered, low_profile, names = assemble(network, entering, links, done, lag)
-    try:
-        build_network(lowered, low_profile, "loihi")
-    except VerifyError as error:  # what we made must be on the grid
-        raise AssertionError(f"the lowered graph is off the grid: {error}") from error
-    rows = tuple(row for path in done for row in rows_of(path, shapes[path], done[path], links, names))
-    measured: dict[str, Any] = {}
-    if calibration is not None and data is not None:
-        measured = calibration.measure(lowered, low_profile, "loihi", lag, network, data, evaluator, labels)
-    return Lowered(lowered, low_profile, rows, lag, measured, tuple(found))
+    lowered, _, names = assemble(network, ready.entering, ready.links, done, ready.lag)
+    rows = (row for path in done for row in rows_of(path, shapes[path], done[path], ready.links, names))
+    return ready.finished(lowered, "loihi", rows, found, {})
 
 
 def _settled(
     path: str, dyn: Dynamics, into: Sequence[Link], silent: Array, lag: int, calibration: Calibration | None
 ) -> tuple[Settled, list[Diagnostic]]:  # fmt: skip
     """Return the integers of a population, those of the best scale."""
-    if dyn.late:  # its input is one step late, its bias with it
-        silent = np.concatenate([np.zeros((1, *dyn.shape)), silent])
+    require_steady(path, dyn, silent)
     bias = silent[-1]
-    if not _is_steady(dyn, bias):
-        raise UnsupportedError(
-            Diagnostic(
-                "E530", path, "its bias enters a current that does not decay, so it grows without end", "give it a tau_syn",
-            )
-        )  # fmt: skip
     incoming = [one.incoming for one in into]
     given = exact_choice(dyn, incoming, silent, lag)
     if given is not None:
@@ -164,8 +135,3 @@ def _mismatch(
         return 0.0
     trial, _ = settle(path, dyn, silent, 0, choice)
     return mismatch(calibration, path, dyn, into, trial)
-
-
-def _is_steady(dyn: Dynamics, bias: Array) -> bool:
-    """Whether a constant *bias* lets the current settle."""
-    return dyn.alpha is None or not np.any((dyn.alpha >= 1) & (bias != 0))

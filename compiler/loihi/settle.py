@@ -9,7 +9,7 @@ import numpy as np
 
 from spikeport.compiler.integer.links import Incoming
 from spikeport.compiler.integer.neurons import Dynamics
-from spikeport.compiler.integer.silent import late_by, starting
+from spikeport.compiler.integer.silent import late_bias, starting
 from spikeport.compiler.loihi.scale import Choice, Quantized, mantissas, quantize
 from spikeport.compiler.loihi.start import back
 from spikeport.ir.diagnostics import Diagnostic
@@ -78,21 +78,7 @@ def decay(value: Array, least: int) -> Array:
 def settle(
     path: str, dyn: Dynamics, silent: Array, lag: int, choice: Choice
 ) -> tuple[Settled, list[Diagnostic]]:  # fmt: skip
-    """Return the population at *choice*, and warnings.
-
-    Parameters
-    ----------
-    path : str
-        Of the population.
-    dyn : Dynamics
-        Its real numbers.
-    silent : array, shape (steps, *shape)
-        Its input in the first steps of the source model while nothing spikes; the last holds from then on.
-    lag : int
-        Steps that it runs behind the source model.
-    choice : Choice
-        Scale and weights.
-    """
+    """Return the population at *choice*, and warnings; *silent* and *lag* are its own of `Prepared`."""
     found: list[Diagnostic] = []
     alpha = None if dyn.alpha is None else np.minimum(decay(dyn.alpha, 0), DECAY_ONE - 1)
     beta = decay(dyn.beta, 1)
@@ -112,14 +98,7 @@ def settle(
                 "discard the first steps, or put the bias on neurons that are nearer the input", {"lag": lag}, "warning",
             )
         )  # fmt: skip
-    if late_by(silent) > 1:
-        found.append(
-            Diagnostic(
-                "E534", path, f"its bias arrives {late_by(silent)} steps late in the model; here it acts from the first on, "
-                "and its initial state makes up for that only in the end, so its first steps differ from the model's",
-                "discard the first steps, or put the bias behind the delay", {"late": late_by(silent)}, "warning",
-            )
-        )  # fmt: skip
+    found += late_bias(path, silent)
     return Settled(choice, alpha, beta, bias, i, v, dyn.refractory), found
 
 

@@ -14,26 +14,25 @@ from typing import Any
 import numpy as np
 
 from spikeport.compiler.integer.assemble import assemble
-from spikeport.compiler.integer.calibrate import Calibration, calibrate
 from spikeport.compiler.integer.chip import Chip
-from spikeport.compiler.integer.entry import entries
-from spikeport.compiler.integer.links import Link, links_of
-from spikeport.compiler.integer.lowered import Lowered, as_it_is, changed_resets
+from spikeport.compiler.integer.links import Link
+from spikeport.compiler.integer.lowered import Lowered, as_it_is
 from spikeport.compiler.integer.neurons import Dynamics, dynamics, refused
-from spikeport.compiler.integer.retime import lags
+from spikeport.compiler.integer.prepare import Given, Prepared, prepare
+from spikeport.compiler.integer.silent import require_steady
+from spikeport.compiler.integer.unit import in_unit, unit_of
 from spikeport.compiler.passes.base import Evaluator
 from spikeport.compiler.spinnaker.mismatch import mismatch, weight_error
-from spikeport.compiler.spinnaker.registers import decays, lost_decays, too_slow
+from spikeport.compiler.spinnaker.registers import Decays, decays, lost_decays, too_slow
 from spikeport.compiler.spinnaker.scale import Choice, candidates
 from spikeport.compiler.spinnaker.settle import Settled, beginning, rest_of, settle
 from spikeport.compiler.spinnaker.table import rows_of
-from spikeport.ir.diagnostics import Diagnostic, UnsupportedError, VerifyError, fail_on_errors
+from spikeport.ir.diagnostics import Diagnostic, UnsupportedError, fail_on_errors
 from spikeport.ir.graph import Graph, Node
 from spikeport.ir.network import StepNetwork, build_network
 from spikeport.ir.ops import Array
 from spikeport.ir.profile import Profile
 from spikeport.ir.profiles import parse_profile
-from spikeport.ir.reference import silent_inputs
 from spikeport.ir.spinnaker import NOTE
 
 #: SpiNNaker, as messages speak of it.
@@ -53,15 +52,11 @@ def lower_to_spinnaker(
     ----------
     graph, profile : Graph, Profile
         The verified source model.
-    data : Mapping[str, array, shape (samples, steps, *shape)] or None
-        Calibration input: what the shifts of ring buffers are chosen on. Without it the input is taken to be spikes, 0 or 1,
-        and buffers hold what all sources send at once, or else what sPyNNaker's own rule expects.
-    evaluator : Evaluator or None
-        Who runs the source model on *data*; None is the reference.
+    data, evaluator, labels
+        As in `Given`: data is what the shifts of ring buffers are chosen on, too. Without it buffers hold what all sources
+        send at once, or else what sPyNNaker's own rule expects.
     allow : sequence of str
         Approximations that are asked for: ``reset-change``, ``slow-leak``.
-    labels : array of int, shape (samples,), or None
-        Classes of the samples, where the outputs' spike counts tell classes: accuracy then is measured too.
 
     Raises
     ------
@@ -71,45 +66,25 @@ def lower_to_spinnaker(
     if (same := as_it_is(graph, profile, SPINNAKER)) is not None:
         return same
     network = build_network(graph, profile, "float64")
-    slow = list(too_slow(network, frozenset(allow)))
-    fail_on_errors(UnsupportedError, [*refused(network, frozenset(allow), SPINNAKER), *slow])
+    found = list(too_slow(network, frozenset(allow)))
+    fail_on_errors(UnsupportedError, [*refused(network, frozenset(allow), SPINNAKER), *found])
     shapes = {path: dynamics(model) for path, model in network.models.items()}
-    found: list[Diagnostic] = [*slow, *changed_resets(network, data)]
-    entering, said = entries(graph, data)
-    found += said
     rounded = {path: decays(dyn) for path, dyn in shapes.items()}
-    shaped = {path: rounded[path].shaped(dyn) for path, dyn in shapes.items()}
-    links = links_of(network, shaped, entering, SPINNAKER)
-    lag = lags([(one.incoming.source, one.target, one.delay) for one in links], graph.inputs, SPINNAKER.name)
-    # A bias that starts late is there after the longest way at the latest.
-    silent = silent_inputs(network, max((one.delay for one in links), default=0) + 1)
-    calibration = None if data is None else calibrate(network, data, entering, evaluator)
+    currents = {path: rounded[path].shaped(dyn) for path, dyn in shapes.items()}
+    units = {path: unit_of(dyn) for path, dyn in currents.items()}
+    shaped = {path: in_unit(dyn, units[path]) for path, dyn in currents.items()}
+    ready = prepare(network, SPINNAKER, Given(data, evaluator, labels), shapes, shaped)
     done: dict[str, Settled] = {}
     chosen: dict[str, Choice] = {}
     for path, dyn in shapes.items():
-        quiet = silent[path]
-        if dyn.late:  # its input is one step late, its bias with it
-            quiet = np.concatenate([np.zeros((1, *dyn.shape)), quiet])
-        into = [one for one in links if one.target == path]
-        late = lag.get(path, 0)
-        chosen[path], done[path], said = _settled(path, dyn, shaped[path], into, quiet, late, calibration, profile.dt)
+        chosen[path], done[path], said = _settled(path, ready, rounded[path], shaped[path], units[path])
         found += [*said, *lost_decays(path, dyn, rounded[path])]
     weights = {path: [choice.real(number) for number in range(len(choice.weights))] for path, choice in chosen.items()}
     shifts = {path: choice.shifts for path, choice in chosen.items()}
-    lowered, names = form(network, entering, links, done, weights, shifts, lag)
-    low_profile = lowered.profile
-    if low_profile is None:
-        raise AssertionError("a lowered graph states its profile")
-    try:
-        build_network(lowered, low_profile, "spinnaker1")
-    except VerifyError as error:  # what we made must be on the grid
-        raise AssertionError(f"the lowered graph is off the grid: {error}") from error
-    rows = tuple(r for path in done for r in rows_of(path, shapes[path], done[path], chosen[path], links, names))
-    measured: dict[str, Any] = {}
-    if calibration is not None and data is not None:
-        measured = calibration.measure(lowered, low_profile, "spinnaker1", lag, network, data, evaluator, labels)
-    further = {"ring_buffers": {path: _said(choice) for path, choice in chosen.items()}}
-    return Lowered(lowered, low_profile, rows, lag, measured, tuple(found), further)
+    lowered, names = form(network, ready.entering, ready.links, done, weights, shifts, ready.lag)
+    rows = (r for path in done for r in rows_of(path, shapes[path], done[path], chosen[path], ready.links, names))
+    further = {"ring_buffers": {path: _said(choice, done[path]) for path, choice in chosen.items()}}
+    return ready.finished(lowered, "spinnaker1", rows, found, further)
 
 
 def form(
@@ -130,40 +105,34 @@ def form(
 
 
 def _settled(
-    path: str, dyn: Dynamics, shaped: Dynamics, into: Sequence[Link], silent: Array, lag: int,
-    calibration: Calibration | None, dt: float,
-) -> tuple[Choice, Settled, list[Diagnostic]]:  # fmt: skip
-    """Return the registers of a population, those of the best scale."""
-    bias = silent[-1]
-    if dyn.alpha is not None and np.any((dyn.alpha >= 1) & (bias != 0)):
-        raise UnsupportedError(
-            Diagnostic(
-                "E530", path, "its bias enters a current that does not decay, so it grows without end", "give it a tau_syn",
-            )
-        )  # fmt: skip
-    done = decays(dyn)
-    rest = rest_of(dyn, done, silent)
-    current, membrane = beginning(dyn, done, silent, lag)
+    path: str, ready: Prepared, done: Decays, shaped: Dynamics, unit: Array
+) -> tuple[Choice, Settled, list[Diagnostic]]:
+    """Return the registers of a population, those of the best scale; that is sought in its neurons' own units."""
+    dyn, silent, lag, into = ready.shapes[path], ready.silent[path], ready.lag.get(path, 0), ready.into(path)
+    calibration = ready.calibration
+    require_steady(path, dyn, silent)
+    rest = rest_of(dyn, done, silent) / unit
+    current, membrane = (state / unit for state in beginning(dyn, done, silent, lag))
     start = np.minimum(np.maximum(np.abs(membrane), np.abs(current)), 1e6)
     best: tuple[tuple[float, float], Choice] | None = None
-    for choice in candidates(path, shaped, done, into, rest, start, calibration, dt):
+    for choice in candidates(path, shaped, done, into, rest, start, calibration, ready.network.profile.dt):
         wrong = 0.0
         if calibration is not None:
-            trial, _ = settle(path, dyn, done, silent, 0, choice.scale)
+            trial, _ = settle(path, dyn, done, silent, 0, choice.scale / unit)
             wrong = mismatch(calibration, path, into, trial, choice)
         error = (wrong, weight_error(choice, into))
         if best is None or error < best[0]:
             best = (error, choice)
     if best is None:
         raise AssertionError("candidates gives one or raises")
-    settled, found = settle(path, dyn, done, silent, lag, best[1].scale)
+    settled, found = settle(path, dyn, done, silent, lag, best[1].scale / unit)
     return best[1], settled, found
 
 
-def _said(choice: Choice) -> dict[str, Any]:
+def _said(choice: Choice, settled: Settled) -> dict[str, Any]:
     """Return what the report says of a population's ring buffers, as plain data."""
     sums = [float((b * choice.scale).max(initial=0.0)) for b in choice.bound]
-    return {"shifts": list(choice.shifts), "rule": choice.rule, "millivolts": _span(choice.scale), "largest_sums": sums}
+    return {"shifts": list(choice.shifts), "rule": choice.rule, "millivolts": _span(settled.scale), "largest_sums": sums}
 
 
 def _span(values: Array) -> float | list[float]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.compiler.integer.neurons import Dynamics
-from spikeport.compiler.integer.silent import late_by, starting
+from spikeport.compiler.integer.silent import late_bias, starting
 from spikeport.compiler.spinnaker.registers import Decays
 from spikeport.ir.diagnostics import Diagnostic
 from spikeport.ir.ops import LI, LIF, Array, CubaLI, CubaLIF, Neuron, Op
@@ -106,10 +106,8 @@ def settle(
         Its real numbers.
     done : Decays
         Its decays, as they are on the grid.
-    silent : array, shape (steps, *shape)
-        Its input in the first steps of the source model while nothing spikes; the last holds from then on.
-    lag : int
-        Steps that it runs behind the source model.
+    silent, lag
+        Its own of `Prepared`.
     scale : array
         Millivolts of one unit of its membrane.
     rounded : bool
@@ -137,11 +135,7 @@ def settle(
         found.append(_first(path, f"it starts {lag} steps late and above its threshold: it spikes before them", lag))
     if not np.all(np.abs(current * scale) < LIMIT / ONE):
         found.append(_first(path, f"its current at the start does not fit a register {lag} steps before", lag))
-    if late_by(silent) > 1:
-        found.append(
-            _first(path, f"its bias arrives {late_by(silent)} steps late in the model; here it acts from the first on, and its "
-                   "initial state makes up for that only in the end", late_by(silent))
-        )  # fmt: skip
+    found += late_bias(path, silent)
     return Settled(done, scale, rest, threshold, v_init, i_init, dyn.refractory, held), found
 
 

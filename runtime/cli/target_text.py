@@ -74,6 +74,10 @@ def _numbers(target: Target) -> Iterator[tuple[str, str, str, str]]:
                 yield _row(f"{costs.name} {part}: {name}", number)
     if target.step.fixed is not None:
         yield _row("step, fixed", target.step.fixed)
+    if target.step.cycles is not None:
+        for field in dataclasses.fields(target.step.cycles):
+            number = getattr(target.step.cycles, field.name)
+            yield _row("clock of a core" if field.name == "clock" else f"cycles of a {field.name}", number)
     for name, points in target.step.barriers.items():
         for tiles, number in points:
             yield _row(f"{name} barrier over {tiles} tiles", number)

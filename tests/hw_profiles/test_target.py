@@ -103,6 +103,32 @@ def test_spinnaker_board_has_48_chips_of_which_eight_lack_a_core():
     assert fabric.boards(49) == 2
 
 
+def test_cycles_of_spinnaker1_s_cores():
+    step = load_target("spinnaker1").step
+    assert (step.cycles.clock.value, step.cycles.neuron.value, step.cycles.synapse.value) == (200e6, 165, 31)
+    assert (step.cycles.clock.kind, step.cycles.neuron.kind, step.cycles.synapse.kind) == ("published", *2 * ("estimated",))
+    assert step.budget == pytest.approx(200_000)
+    assert load_target("spinnaker2").step.budget is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "message"),
+    [
+        ('unit = "MHz"', 'unit = "ms"', "step.cycles.clock.unit", "expected a number in Hz"),
+        ("synapse = { value = 31", "synapses = { value = 31", "step.cycles.synapses", "did you mean 'synapse'"),
+        ("synapse = { value = 31", "synapses = { value = 31", "step.cycles.synapse", "has no unit, class and source"),
+        ("neuron = { value = 165", "neuron = { value = -165", "step.cycles.neuron.value", "at least 0"),
+        ("fixed = { value = 1,", "barrier = {} # {", "step.cycles", "there is no step.fixed that they would have to keep"),
+        ("[step.cycles]", "[step.cycle]", "step.cycle", "did you mean 'cycles'"),
+    ],
+)
+def test_what_breaks_the_cycles_is_named(old, new, where, message):
+    text = text_of("spinnaker1")
+    assert text.count(old) == 1
+    found = refusal(text.replace(old, new))
+    assert any(d.path.endswith(f": {where}") and message in d.message for d in found), [str(d) for d in found]
+
+
 def test_encoding_rounds_blocks_up_to_words():
     """nengo-loihi's rule: 10 bits of header for at most 64 weights, words of 64 bits."""
     dense = next(e for e in load_target("loihi1").encodings if e.name == "dense")

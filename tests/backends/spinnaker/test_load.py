@@ -5,6 +5,8 @@ import pytest
 
 import spikeport
 from spikeport.backends.registry import get_backend
+from spikeport.backends.spinnaker.load import Pace, pace_of
+from spikeport.hw_profiles.target import load_target
 from spikeport.ir import Edge, Graph, Node
 from spikeport.ir.ops import LIF, Input, Linear, Output
 from spikeport.runtime.report_text import format_reports
@@ -47,6 +49,13 @@ def test_too_much_for_a_step_is_said_with_what_it_takes():
     assert "time-scale factor 10" in text
     assert "steps of cores are too long" in text
     assert result.trace.meta["load"]["late"] > 0
+
+
+def test_the_pace_is_the_target_s():
+    step = load_target("spinnaker1").step
+    assert pace_of("spinnaker1") == Pace(step.fixed.value, step.budget, step.cycles.neuron.value, step.cycles.synapse.value)
+    assert pace_of("spinnaker2") is None
+    assert pace_of("mine") is None
 
 
 def test_saturation_is_counted_and_said():

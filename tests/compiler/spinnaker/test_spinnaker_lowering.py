@@ -11,7 +11,7 @@ from spikeport.compiler.spinnaker.rule import spynnaker_rule
 from spikeport.ir import Edge, Graph, Node, parse_profile
 from spikeport.ir.diagnostics import UnsupportedError, UsageError
 from spikeport.ir.network import build_network
-from spikeport.ir.ops import IF, LI, LIF, Affine, CubaLIF, Input, Linear, Output
+from spikeport.ir.ops import IF, LI, LIF, Affine, Conv2d, CubaLIF, Input, Linear, Output
 from spikeport.ir.reference import run_reference
 from spikeport.ir.spinnaker import MOST, ONE
 from spikeport.ir.trace import Recording
@@ -170,3 +170,47 @@ def test_negative_input_takes_weights_to_the_other_buffer():
     layer = lowered.measured["layers"]["n"]
     assert layer["spikes"][0] > 50
     assert layer["mismatches"] <= 2
+
+
+@pytest.mark.parametrize("current", [False, True])
+def test_neurons_of_a_channel_differ_and_share_its_kernel(current):
+    rng = np.random.default_rng(5)
+    shape = (3, 4, 4)
+    tau, tau_syn = (rng.uniform(low, high, shape) * DT for low, high in ((2, 20), (3, 5)))
+    given = {
+        "r": rng.uniform(0.3, 3, shape), "v_leak": rng.uniform(-0.02, 0.02, shape),
+        "v_threshold": rng.uniform(0.3, 1.0, shape), "v_reset": rng.uniform(-0.2, 0, shape),
+    }  # fmt: skip
+    neuron = CubaLIF(tau_mem=tau, tau_syn=tau_syn, w_in=tau_syn / DT, **given) if current else LIF(tau=tau, **given)
+    weight = rng.normal(0.05, 0.2, (3, 2, 3, 3))
+    op = Conv2d(None, weight, (1, 1), (0, 0), (1, 1), 1, rng.normal(0.05, 0.05, 3))
+    nodes = (Node("in", Input((2, 6, 6))), Node("w", op), Node("n", neuron), Node("out", Output(shape)))
+    graph = Graph(nodes, (Edge("in", "w"), Edge("w", "n"), Edge("n", "out")))
+    x = (rng.random((6, 40, 2, 6, 6)) < 0.3).astype(float)
+    lowered = lower_to_spinnaker(graph, parse_profile(f"spynnaker,dt={DT}"), data={"in": x})
+    low = lowered.graph["w"].op
+    assert low.weight.shape == weight.shape
+    # One number a channel, and what the neurons differ by is in their scales: S_n gain_n is the channel's.
+    assert np.allclose(low.weight / weight, (low.weight / weight)[:, :1, :1, :1], rtol=0.05, atol=0)
+    least, most = lowered.graph["n"].notes["spinnaker1"]["scale"]
+    assert most > 3 * least
+    layer = lowered.measured["layers"]["n"]
+    assert layer["spikes"][0] > 250
+    assert layer["mismatches"] < 0.01 * layer["spikes"][0]
+    rows = {row.parameter: row for row in lowered.rows}
+    height = given["v_threshold"] - given["v_reset"]
+    assert rows["V_thresh"].old == (height.min(), height.max())
+    assert rows["V_thresh"].error < 1e-3
+
+
+def test_an_integrator_s_kernel_needs_one_gain_a_channel():
+    full = np.ones((1, 2, 2))
+    gains = np.arange(1.0, 5.0).reshape(full.shape)
+    op = Conv2d(None, np.ones((1, 1, 1, 1)), (1, 1), (0, 0), (1, 1), 1, np.zeros(1))
+    neuron = LI(tau=8 * DT * full, r=8 * gains, v_leak=0 * full)
+    nodes = (Node("in", Input((1, 2, 2))), Node("w", op), Node("n", neuron), Node("out", Output(full.shape)))
+    graph = Graph(nodes, (Edge("in", "w"), Edge("w", "n"), Edge("n", "out")))
+    text = r"\(Conv2d\) is no single convolution[\s\S]*give a channel's neurons one gain"
+    with pytest.raises(UnsupportedError, match=text) as error:
+        lower_to_spinnaker(graph, parse_profile(f"spynnaker,dt={DT}"))
+    assert [(d.code, d.path) for d in error.value.diagnostics] == [("E538", "n")]

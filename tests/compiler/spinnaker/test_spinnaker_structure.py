@@ -11,6 +11,7 @@ from spikeport.compiler.integer.entry import Entry
 from spikeport.compiler.integer.links import links_of
 from spikeport.compiler.integer.neurons import dynamics, refused
 from spikeport.compiler.integer.retime import lags
+from spikeport.compiler.integer.unit import in_unit, unit_of
 from spikeport.compiler.spinnaker import lower_to_spinnaker
 from spikeport.compiler.spinnaker.lower import SPINNAKER, form
 from spikeport.compiler.spinnaker.registers import decays, too_slow
@@ -34,13 +35,15 @@ def unrounded(network, inputs):
     entering = {path: Entry(1.0, -(2**40), 2**40) for path in inputs}
     shapes = {path: dynamics(model) for path, model in network.models.items()}
     exact = {path: decays(dyn, rounded=False) for path, dyn in shapes.items()}
-    links = links_of(network, {path: exact[path].shaped(dyn) for path, dyn in shapes.items()}, entering, SPINNAKER)
+    currents = {path: exact[path].shaped(dyn) for path, dyn in shapes.items()}
+    units = {path: unit_of(dyn) for path, dyn in currents.items()}
+    links = links_of(network, {path: in_unit(dyn, units[path]) for path, dyn in currents.items()}, entering, SPINNAKER)
     lag = lags([(one.incoming.source, one.target, one.delay) for one in links], network.graph.inputs, "SpiNNaker")
     silent = silent_inputs(network, max((one.delay for one in links), default=0) + 1)
     done, weights = {}, {}
     for path, dyn in shapes.items():
         quiet = np.concatenate([np.zeros((1, *dyn.shape)), silent[path]]) if dyn.late else silent[path]
-        done[path], said = settle(path, dyn, exact[path], quiet, lag.get(path, 0), np.full(dyn.shape, SCALE), rounded=False)
+        done[path], said = settle(path, dyn, exact[path], quiet, lag.get(path, 0), SCALE / units[path], rounded=False)
         if said or not np.all(np.abs([done[path].v_init, done[path].i_init]) < 1e4):
             return None
         weights[path] = [one.incoming.weight * SCALE for one in links if one.target == path]
@@ -62,6 +65,12 @@ def test_spikes_are_those_of_the_source_model_late_by_the_lags(case):
 @settings(max_examples=800, suppress_health_check=FILTERED)
 @given(networks(features=FEATURES - {"threshold", "integrator"}, profiles=PROFILES))
 def test_spikes_of_many_networks(case):
+    assert_late(case, refusals, unrounded)
+
+
+@settings(max_examples=60, suppress_health_check=FILTERED)
+@given(networks(features={"conv1d", "conv2d", "pool", "edge_delays"}, profiles=PROFILES))
+def test_convolutions_into_neurons_that_differ(case):
     assert_late(case, refusals, unrounded)
 
 
