@@ -1,8 +1,8 @@
 """Our step against sPyNNaker's own machine code: the ARM code of its released binary, run by an emulator of the processor.
 
-Needs sPyNNaker's environment (``spikeport backends setup spinnaker``), whose package holds the binaries, and the emulator,
-which is not among our packages: ``pip install unicorn``. Nothing of theirs is kept here: addresses, and what lies where, were
-read off the binary of sPyNNaker 7.4.1, of which a digest makes sure.
+Needs sPyNNaker's environment (``spikeport backends setup spinnaker``), whose package holds the binaries, and the emulator
+unicorn, which the extra ``test`` has. Nothing of theirs is kept here: addresses, and what lies where, were read off the
+binary of sPyNNaker 7.4.1, of which a digest makes sure.
 """
 
 import hashlib
@@ -10,12 +10,11 @@ import struct
 
 import numpy as np
 import pytest
+import unicorn
+from unicorn import arm_const as arm
 
 from spikeport.ir.dynamics import State
 from spikeport.ir.spinnaker import FULL, MOST, ONE, Core
-
-unicorn = pytest.importorskip("unicorn", reason="needs an ARM emulator: pip install unicorn")
-from unicorn import arm_const as arm  # noqa: E402
 
 #: SHA-256 of the binaries of spynnaker 1!7.4.1; where they take up ring buffers, where they step, and where that ends.
 BINARIES = {
@@ -96,13 +95,11 @@ def prepared(code, core, state):
     return m, at
 
 
-def binary(root, kind):
+def binary(environment, kind):
     """Return the code of IF_curr_*kind*."""
     name = f"IF_curr_{kind}_neuron.aplx"
-    found = sorted(root.glob(f".venv/spynnaker/lib/python*/site-packages/spynnaker/pyNN/model_binaries/{name}"))
-    if not found:
-        pytest.skip("needs sPyNNaker's environment: spikeport backends setup spinnaker")
-    data = found[0].read_bytes()
+    (found,) = environment.glob(f"lib/python*/site-packages/spynnaker/pyNN/model_binaries/{name}")
+    data = found.read_bytes()
     assert hashlib.sha256(data).hexdigest() == BINARIES[kind][0], "another release: look for addresses anew"
     return data
 
@@ -110,8 +107,8 @@ def binary(root, kind):
 @pytest.mark.parametrize("kind", ["exp", "delta"])
 @pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("seed", range(8))
-def test_every_word_is_that_of_the_machine_code(root, seed, wide, kind):
-    code = binary(root, kind)
+def test_every_word_is_that_of_the_machine_code(environment, seed, wide, kind):
+    code = binary(environment, kind)
     _, transfer, start, stop = BINARIES[kind]
     rng = np.random.default_rng(seed)
     n, steps, reach = 12, 40, 1 << (31 if wide else 24)
