@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeport.backends.matrices import Synapses, matrix_of
+from spikeport.backends.spinnaker.start import walked_back
 from spikeport.backends.ways import ways_of
 from spikeport.ir.diagnostics import Diagnostic
+from spikeport.ir.dynamics import NeuronModel
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Array, Shape
 from spikeport.ir.program import Program
@@ -51,6 +53,8 @@ class Cell:
         Most neurons on a core.
     off : Mapping[str, float]
         Registers that no time constant gives: how far the nearest is off, at most.
+    early : int
+        Steps before its sample begins in which the membrane is on its way to the model's start, at most.
     """
 
     path: str
@@ -62,6 +66,7 @@ class Cell:
     spikes: bool
     per_core: int
     off: Mapping[str, float]
+    early: int = 0
 
     @property
     def size(self) -> int:
@@ -118,7 +123,9 @@ def _cell(network: StepNetwork, path: str, per_core: int) -> Cell:
     }  # fmt: skip
     if tau_syn is not None:
         found |= {"tau_syn_E": tau_syn, "tau_syn_I": tau_syn}
-    initial = {"v": model.v_init}
+    start = _start(model)
+    assert start is not None, f"{path} has no start; `findings` says so"
+    initial = {"v": start}
     if tau_syn is not None and core.decay is not None:
         # The machine lets currents decay at the end of a step, so that the first one takes its own as they are.
         for name, current in (("isyn_exc", np.maximum(model.i_init, 0)), ("isyn_inh", np.maximum(-model.i_init, 0))):
@@ -128,7 +135,16 @@ def _cell(network: StepNetwork, path: str, per_core: int) -> Cell:
         {name: np.broadcast_to(value, core.shape).ravel() for name, value in found.items()},
         {name: np.broadcast_to(value, core.shape).ravel() for name, value in initial.items()},
         core.shifts, core.threshold is not None, per_core, off,
+        0 if model.held_init is None else int(np.max(model.held_init, initial=0)),
     )  # fmt: skip
+
+
+def _start(model: NeuronModel) -> Array | None:
+    """Return the membranes before the first step; None where no start leads to the model's."""
+    if model.held_init is None or not np.any(model.held_init):
+        return model.v_init
+    assert isinstance(model.core, Core)
+    return walked_back(model.core, model.v_init, model.i_init, model.held_init)
 
 
 def _taus(core: Core) -> tuple[Array, Array | None, dict[str, float]]:
@@ -199,10 +215,11 @@ def _findings(network: StepNetwork, program: Program | None) -> Iterator[Diagnos
         )  # fmt: skip
         return
     for path, model in network.models.items():
-        if model.held_init is not None and np.any(model.held_init):
+        if isinstance(model.core, Core) and _start(model) is None:
             yield Diagnostic(
-                "E550", path, f"it is held for {int(model.held_init.max())} steps at first; sPyNNaker's counters start at 0",
-                "give it silent input for as long",
+                "E550", path, f"it is held for {int(np.max(model.held_init))} steps at first, which sPyNNaker's neurons are "
+                "not, and from no membrane that it could start with does it arrive without spiking or leaving its register",
+                "give it less of a negative bias, or a slower decay",
             )  # fmt: skip
     for way in ways_of(network):
         most = longest(min(_per_core(program, way.target), int(np.prod(network.shapes.output[way.target]))))

@@ -189,6 +189,11 @@ def _substituted(program: Program, cells: tuple[Cell, ...]) -> Iterable[str]:
         if cell.off:
             by = ", ".join(f"{name} by {value:.2g}" for name, value in cell.off.items())
             yield f"- `{_plain(cell.path)}`: no time constant gives its registers exactly; the nearest differ, {by}."
+        if cell.early:
+            yield (
+                f"- `{_plain(cell.path)}`: hears nothing for {cell.early} steps, and sPyNNaker holds no neuron: it starts so "
+                "that it then is where the model starts, exactly; membranes recorded in these steps are not the model's."
+            )
     yield "- All numbers are s16.15, decays of synapses u0.32, weights 16 bits of a scale for each population and sign."
 
 

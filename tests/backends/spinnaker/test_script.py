@@ -1,10 +1,12 @@
 """Emitted PyNN programs: exact arrays, the reference's spikes under sPyNNaker's own rules, a run on the virtual board."""
 
+import dataclasses
 import os
 import runpy
 import subprocess
 import sys
 import types
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,10 +17,12 @@ import spikeport
 from spikeport.backends.matrices import matrix_of
 from spikeport.backends.spinnaker.backend import BACKEND
 from spikeport.backends.spinnaker.environment import python_of
+from spikeport.backends.spinnaker.start import walked_back
 from spikeport.ir.diagnostics import UnsupportedError
 from spikeport.ir.network import build_network
-from spikeport.ir.ops import LI, Extras, Input, Linear, Output
+from spikeport.ir.ops import LI, Affine, Extras, Input, Linear, Output
 from spikeport.ir.reference import run_reference
+from spikeport.ir.spinnaker import FULL, ONE, Core
 from spikeport.ir.trace import Recording
 from spikeport.runtime.cli.main import run_command
 
@@ -86,6 +90,77 @@ def test_samples_are_kept_apart_as_the_profile_says(boundary, runs, tmp_path, mo
     wanted = run_reference(network, inputs, Recording(tuple(network.graph.spiking)))
     assert machine.runs == runs
     assert all(np.array_equal(found[path], wanted.spikes[path]) for path in network.models)
+
+
+def biased(seed):
+    """Return a net whose layers move by themselves from the first step on, though they hear something only later."""
+    rng = np.random.default_rng(seed)
+    first, second = cuba((20,)), lif((8,), tau=9.0)
+    starts = [Extras(v_init=rng.uniform(-0.3, 0.2, op.r.shape)) for op in (first, second)]
+    li = LI(DT * 9 * np.ones(3), 9 * np.ones(3), np.zeros(3))
+    return chain(
+        ("in", Input((6,))), ("a", Affine(weights(seed, 20, 6), rng.normal(0.2, 0.3, 20))),
+        ("h", dataclasses.replace(first, extras=starts[0])),
+        ("b", Affine(weights(seed + 1, 8, 20) / 3, rng.normal(0.1, 0.05, 8))),
+        ("o", dataclasses.replace(second, extras=starts[1])),
+        ("c", Affine(weights(seed + 2, 3, 8), rng.normal(0, 0.1, 3))), ("v", li), ("out", Output((3,))),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_layer_that_hears_nothing_at_first_starts_so_that_it_arrives(seed, tmp_path, monkeypatch):
+    graph = biased(seed)
+    # In this profile a spike goes through all layers in one step; on SpiNNaker each hop takes one.
+    program = spikeport.compile(graph, "spinnaker1", profile=f"snntorch:zero,dt={DT}", arith="spinnaker1")
+    inputs = spikes(graph)
+    files = BACKEND.script(program, inputs, "a net")
+    _, found = pretended(files, tmp_path, monkeypatch)
+    network = build_network(program.graph, program.profile, program.arithmetic)
+    wanted = run_reference(network, inputs, Recording((*network.models, *network.graph.spiking), True))
+    held = {path: 0 if m.held_init is None else int(np.max(m.held_init)) for path, m in network.models.items()}
+    assert [held[p] for p in ("h", "o", "v")] == [1, 2, 3]
+    for path in ("h", "o"):
+        assert np.array_equal(found[path], wanted.spikes[path]), path
+        assert found[path].any()
+    assert np.array_equal(found["v"][:, 3:], wanted.v["v"][:, 3:])
+    assert not np.array_equal(found["v"][:, :3], wanted.v["v"][:, :3])
+    assert "`o`: hears nothing for 2 steps" in files["README.md"]
+
+
+def core(n, rng, threshold):
+    register, none = partial(rng.integers, size=n), np.zeros(n, np.int64)
+    return Core(
+        (n,), register(1, ONE + 1), np.full(n, ONE), register(-(1 << 20), 1 << 20), none, none, np.full(n, threshold), none,
+        register(0, FULL), register(0, FULL), (5, 5),
+    )  # fmt: skip
+
+
+def test_a_start_arrives_by_python_s_integers_or_is_none():
+    rng, none = np.random.default_rng(0), 0
+    for _ in range(200):
+        one = core(1, rng, 1 << 22)
+        wanted, current = int(rng.integers(-(1 << 20), 1 << 20)), int(rng.integers(-(1 << 18), 1 << 18))
+        held = int(rng.integers(0, 9))
+        start = walked_back(one, np.array([wanted / ONE]), np.array([current / ONE]), np.array([held]))
+        if start is None:
+            none += 1
+            continue
+        v, (exc, inh) = int(start[0] * ONE), (max(current, 0), max(-current, 0))
+        for _ in range(held):
+            exc, inh = exc * int(one.decay[0]) >> 32, inh * int(one.decay[0]) >> 32
+            rest = exc - inh + int(one.v_rest[0])
+            v = rest - (int(one.exp_tc[0]) * (rest - v) >> 15)
+            assert v < 1 << 22
+        assert v == wanted
+    assert 0 < none < 150
+
+
+def test_a_start_that_would_spike_or_leave_its_register_is_none():
+    rng = np.random.default_rng(1)
+    slow = dataclasses.replace(core(1, rng, 1 << 22), exp_tc=np.array([ONE // 2]), v_rest=np.array([0]))
+    assert walked_back(slow, np.array([1.0]), np.zeros(1), np.array([3]))[0] == pytest.approx(8, abs=2**-10)
+    assert walked_back(slow, np.array([100.0]), np.zeros(1), np.array([3])) is None  # 800 is above its threshold of 128
+    assert walked_back(slow, np.array([-100.0]), np.zeros(1), np.array([10])) is None  # and this below -65,536
 
 
 def tiny():
