@@ -215,7 +215,7 @@ def _findings(network: StepNetwork, program: Program | None) -> Iterator[Diagnos
         )  # fmt: skip
         return
     for path, model in network.models.items():
-        if isinstance(model.core, Core) and _start(model) is None:
+        if isinstance(model.core, Core) and model.held_init is not None and _start(model) is None:
             yield Diagnostic(
                 "E550", path, f"it is held for {int(np.max(model.held_init))} steps at first, which sPyNNaker's neurons are "
                 "not, and from no membrane that it could start with does it arrive without spiking or leaving its register",
