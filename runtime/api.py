@@ -18,36 +18,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spikeport.backends.mapping_check import MappingCheck
 from spikeport.compiler.driver import lower
 from spikeport.compiler.passes.base import Evaluator
-from spikeport.ir.diagnostics import (
-    Diagnostic,
-    ProfileError,
-    RunError,
-    SpikeportError,
-    UnsupportedError,
-    UsageError,
-    VerifyError,
-    fail_on_errors,
-)  # fmt: skip
+from spikeport.ir.diagnostics import Diagnostic, UsageError
 from spikeport.ir.profile import Profile
 from spikeport.ir.profiles import missing_profile
 from spikeport.ir.program import Program
-from spikeport.ir.verify import findings
 from spikeport.runtime.batches import Progress
 from spikeport.runtime.calibration import calibration_data
+from spikeport.runtime.check import CheckResult, check
 from spikeport.runtime.compare import Comparison, compare
 from spikeport.runtime.evaluate import EngineEvaluator
 from spikeport.runtime.files import read_arrays
 from spikeport.runtime.inputs import drained, only_shape, prepare_inputs
 from spikeport.runtime.model import Model, from_torch, load
 from spikeport.runtime.session import RunResult, chip_of, compare_programs, run_program, selected
-from spikeport.runtime.stated import asked_back, living, require_profile, settled, stated_profile, target_name
+from spikeport.runtime.stated import living, require_profile, settled, stated_profile, target_name
 
 if TYPE_CHECKING:
     from spikeport.hw_profiles.records import Dead
@@ -57,102 +46,6 @@ __all__ = [
     "CheckResult", "Comparison", "Model", "RunResult", "check", "compare", "compare_backends", "compile", "emit",
     "export", "from_torch", "load", "run", "stated_profile",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CheckResult:
-    """What `check` found.
-
-    Parameters
-    ----------
-    diagnostics : tuple of Diagnostic
-        All findings: errors, warnings and notes.
-    program : Program or None
-        The mapped model, where nothing stands in the way.
-    exit_code : int
-        What the command line answers with: 0, or that of the first kind of error.
-    mapping : MappingCheck or None
-        The mapping beside that of the machine's own tools, where it was asked for.
-    """
-
-    diagnostics: tuple[Diagnostic, ...]
-    program: Program | None
-    exit_code: int
-    mapping: MappingCheck | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether the model can be compiled for the target."""
-        return self.exit_code == 0
-
-
-def check(
-    model: Any, target: Target | str | None = None, profile: Profile | str | None = None, arith: str | None = None, *,
-    dead: Dead | None = None, backend: str | None = None, oracle: bool = False, inputs: Any = None, steps: int | None = None,
-    encode: str | None = None, seed: int = 0,
-) -> CheckResult:  # fmt: skip
-    """Return all that speaks against compiling *model* for *target*, without raising.
-
-    Parameters
-    ----------
-    model : path, Graph, Model, Program or torch.nn.Module
-        As for `load`.
-    target : Target, str or None
-        Chip; None checks the model alone.
-    profile : Profile, str or None
-        Time semantics; None takes the model's own.
-    arith : str or None
-        Number system to compile for; None takes the model's own, or the backend's first, or float64.
-    dead : Dead or None
-        Chips, cores and links that do not work, beside those of the target's file.
-    backend : str or None
-        Who is to run it: what it cannot run is said too.
-    oracle : bool
-        Whether the mapping is to be held against that of the machine's own tools (backend ``spinnaker``).
-    inputs, steps, encode, seed
-        For the oracle's packets: what the model runs on, as for `run`; without inputs, spikes at 5 % a step.
-    """
-    from spikeport.backends.registry import get_backend
-    from spikeport.runtime.oracle import ask_oracle
-
-    found: list[Diagnostic] = []
-    mapping = None
-    try:
-        runner = None if backend is None else get_backend(backend)
-        if oracle and runner is None:
-            raise UsageError(Diagnostic("E554", "--oracle", "no backend is named whose tools to ask", "--backend spinnaker"))
-        model = load(model)
-        found += model.diagnostics
-        if runner is not None and model.program is None:
-            arith = arith or runner.arithmetics[0]
-            target = (runner.oracle_target or None) if oracle and target is None else target
-        stated, number = settled(model, profile, arith, target)
-        target = living(target, dead, model)
-        if stated is None and model.graph.profile is None:
-            # The structure can be judged without a profile: say all at once.
-            kind = ProfileError
-            found += findings(model.graph)
-            if any(d.severity == "error" for d in found):
-                kind = VerifyError  # type: ignore[assignment]
-            missing = missing_profile() if model.leaves_open is None else asked_back(model.leaves_open)
-            return CheckResult((*missing.diagnostics, *found), None, kind.exit_code)
-        if model.program is not None and (target is None or target_name(target) == model.program.target):
-            program = model.program
-            _check_limits(program)
-        else:
-            program = lower(model.graph, target, stated, arithmetic=number or "float64")
-        found += _warnings(program)
-        if runner is not None:
-            said = runner.check(program)
-            fail_on_errors(UnsupportedError, said)
-            found += said
-        if oracle and runner is not None:
-            mapping = ask_oracle(program, runner, inputs, steps=steps, encode=encode, seed=seed)
-            if not mapping.ok:
-                raise RunError(Diagnostic("E555", "--oracle", mapping.lines()[-1], "report it, with the model"))
-        return CheckResult(tuple(found), program, 0, mapping)
-    except SpikeportError as error:
-        return CheckResult((*error.diagnostics, *found), None, error.exit_code, mapping)
 
 
 def compile(
@@ -412,18 +305,3 @@ def emit(
         evaluator=EngineEvaluator(),
     )  # fmt: skip
     return write_script(writer, program, given.values, Path(folder), model.source)
-
-
-def _check_limits(program: Program) -> None:
-    if program.target:
-        from spikeport.hw_profiles.target import load_target
-        from spikeport.ir.diagnostics import CapacityError, UnsupportedError, fail_on_errors
-
-        found = load_target(program.target).check(program)
-        fail_on_errors(CapacityError, [d for d in found if d.code.startswith("E4")])
-        fail_on_errors(UnsupportedError, found)
-
-
-def _warnings(program: Program) -> tuple[Diagnostic, ...]:
-    stored: tuple[Mapping[str, Any], ...] = (*program.notes.get("warnings", ()), *program.notes.get("mapping", ()))
-    return tuple(Diagnostic(**{k: d[k] for k in ("code", "path", "message", "hint", "facts", "severity")}) for d in stored)
