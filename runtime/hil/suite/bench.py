@@ -6,13 +6,13 @@ import contextlib
 import dataclasses
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spikeport.ir.diagnostics import BackendUnavailable, Diagnostic, SpikeportError
-from spikeport.runtime.hil.device import DRIVERS, Device, DeviceRun, LocalDevice
+from spikeport.runtime.hil.device import DRIVERS, Device, DeviceInfo, DeviceRun, LocalDevice
 from spikeport.runtime.hil.outcome import HilError, Outcome
 from spikeport.runtime.hil.suite.want import Artifact, NoDevice, Options, Want
 
@@ -74,12 +74,7 @@ class Bench:
         infos = {c.info.name: c.info for c in cassettes}
         # Other firmware than the test asks for is no device that is lacking: those answers are refused.
         anyhow = dataclasses.replace(want, firmware="")
-        named = [n for n in sorted(infos) if not anyhow.misses(infos[n])]
-        exact = [n for n in named if want.target in (infos[n].target, n, infos[n].backend)]
-        names = exact if len(exact) >= count else named
-        if len(names) < count:
-            why = "; ".join(filter(None, (anyhow.misses(i) for i in infos.values()))) or f"there are {len(infos)}"
-            raise NoDevice(f"{folder} has answers of {len(names)} devices that fit, {count} are asked for: {why}")
+        names = _names_that_fit([infos[n] for n in sorted(infos)], anyhow, count, f"{folder} has answers of")
         return [ReplayDevice(folder, [*names[k:], *names[:k]], want.firmware, cassettes) for k in range(count)]
 
     def _driven(self, want: Want, count: int) -> list[Device]:
@@ -119,13 +114,7 @@ class Bench:
         if not infos:
             kind = f" of kind {self.options.target}" if self.options.target else ""
             raise NoDevice(f"{self.options.url} offers no device{kind}")
-        named = [i for i in infos if not want.misses(i)]
-        exact = [i for i in named if want.target in (i.target, i.name, i.backend)]
-        fitting = exact if len(exact) >= count else named
-        if len(fitting) < count:
-            why = "; ".join(filter(None, (want.misses(i) for i in infos))) or f"there are {len(infos)}"
-            raise NoDevice(f"{self.options.url} offers {len(fitting)} devices that fit, {count} are asked for: {why}")
-        return [i.name for i in fitting]
+        return _names_that_fit(infos, want, count, f"{self.options.url} offers")
 
     def _lease_one(self, names: list[str], until: float) -> Device:
         """Lease the first of *names* that becomes free."""
@@ -166,6 +155,17 @@ class Bench:
                 with contextlib.suppress(SpikeportError, OSError):
                     what.close()
         self._pool = self._proxy = None
+
+
+def _names_that_fit(infos: Sequence[DeviceInfo], want: Want, count: int, offers: str) -> list[str]:
+    """Return the devices of *infos* that fit, those of the very target alone where they are enough; raise NoDevice."""
+    named = [i for i in infos if not want.misses(i)]
+    exact = [i for i in named if want.target in (i.target, i.name, i.backend)]
+    fitting = exact if len(exact) >= count else named
+    if len(fitting) < count:
+        why = "; ".join(filter(None, (want.misses(i) for i in infos))) or f"there are {len(infos)}"
+        raise NoDevice(f"{offers} {len(fitting)} devices that fit, {count} are asked for: {why}")
+    return [i.name for i in fitting]
 
 
 def _opened(entry: Any, config: dict[str, Any]) -> Device:
