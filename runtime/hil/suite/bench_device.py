@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from typing import Any
 
 from spikeport.ir.ops import Array
@@ -85,13 +84,22 @@ class BenchDevice(Device):
         self.inner.close()
 
 
-def prepared(artifact: Artifact, inputs: Any, **options: Any) -> Mapping[str, Array]:
-    """Return *inputs* by Input node with the axes (samples, steps, ...), and the silence that a chip's hops need."""
-    given = prepare_inputs(inputs, artifact.program.graph, **options)
-    if options.get("steps") is not None or isinstance(inputs, Prepared):
-        return given.values
-    return Prepared(drained(given, artifact.program).values)
-
-
 class Prepared(dict[str, Array]):
     """Inputs that are complete: nothing is appended a second time."""
+
+
+def prepared(artifact: Artifact, inputs: Any, **options: Any) -> Prepared:
+    """Return *inputs* by Input node with the axes (samples, steps, ...), and the silence that a chip's hops need.
+
+    Parameters
+    ----------
+    artifact : Artifact
+        What they are for.
+    inputs : path, array, Mapping[str, array] or Prepared
+        As for `prepare_inputs`; to what is prepared already, or has its *steps* stated, nothing is appended.
+    **options
+        Of `prepare_inputs`.
+    """
+    given = prepare_inputs(inputs, artifact.program.graph, **options)
+    is_complete = options.get("steps") is not None or isinstance(inputs, Prepared)
+    return Prepared(given.values if is_complete else drained(given, artifact.program).values)

@@ -22,9 +22,10 @@ from spikeport.runtime.hil.policy import Policy
 from spikeport.runtime.hil.replay import RecordingDevice
 from spikeport.runtime.hil.suite.baseline import read_baseline
 from spikeport.runtime.hil.suite.bench import Bench, reference_run
-from spikeport.runtime.hil.suite.bench_device import BenchDevice, Prepared, prepared
+from spikeport.runtime.hil.suite.bench_device import BenchDevice, prepared
 from spikeport.runtime.hil.suite.budget import Budget, BudgetVerdict, judge, spent
 from spikeport.runtime.hil.suite.want import Artifact, NoDevice, Want
+from spikeport.runtime.session import chip_of
 
 
 class Visit:
@@ -174,7 +175,7 @@ class Visit:
         __tracebackhide__ = True
         policy = Policy.of({**self.tolerance, **tolerance})
         device = self._device(device)
-        given = Prepared(prepared(artifact, inputs, seed=seed, **_stated(steps=steps, encode=encode)))
+        given = prepared(artifact, inputs, seed=seed, steps=steps, encode=encode)
         states = MEMBRANES in device.info.features
         model = self.reference(artifact, given, record=record, record_state=states, seed=seed, backend=reference)
         device.load(artifact)
@@ -213,7 +214,8 @@ class Visit:
         if options.baseline_update:  # what is being written is not yet held against what was
             budget = dataclasses.replace(budget, rel=None)
         for artifact, run in self.runs:
-            self.budgets.append(judge(budget, spent(artifact.program, run, _chip(artifact)), base))
+            chip = chip_of(artifact.program, artifact.target)
+            self.budgets.append(judge(budget, spent(artifact.program, run, chip), base))
         for verdict in self.budgets:
             verdict.require()
 
@@ -237,10 +239,6 @@ class Visit:
         return [v.outcome for v in self.verdicts if v.outcome in GOOD] + [b.outcome for b in self.budgets]
 
 
-def _stated(**options: Any) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
 def _compiled(model: Any, chip: Any, profile: Any, options: Mapping[str, Any]) -> Artifact:
     from spikeport.runtime import api
     from spikeport.runtime.artifact import artifact_bytes
@@ -250,15 +248,6 @@ def _compiled(model: Any, chip: Any, profile: Any, options: Mapping[str, Any]) -
     if program is None or options or profile is not None or (chip is not None and chip.name != program.target):
         program = api.compile(loaded, chip, profile, **options)
     return Artifact(program, artifact_bytes(program), chip)
-
-
-def _chip(artifact: Artifact) -> Any:
-    """Return the chip to price for: what it was compiled for."""
-    if artifact.target is not None:
-        return artifact.target
-    from spikeport.runtime.session import chip_of
-
-    return chip_of(artifact.program, None)
 
 
 def slug(nodeid: str) -> str:
