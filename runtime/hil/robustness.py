@@ -9,7 +9,7 @@ For example::
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +86,10 @@ def robustness(
         {"steps": steps, "encode": encode, "seed": seed},
     )  # fmt: skip
     path = _output(program, output)
-    plan = [(fault, rate, _seeds(curve, rate, seeds)) for fault, curve in curves for rate in points]
-    for fault, rate, numbers in plan:
-        if rate:
-            inject(program, _at(dict(curves)[fault], rate, numbers[0]))
-    total, done = 1 + sum(len(numbers) for _, rate, numbers in plan if rate), 0
+    faulty = [(curve, rate) for curve in curves.values() for rate in points if rate]
+    for curve, rate in faulty:
+        inject(program, _at(curve, rate, 0))
+    total, done = 1 + sum(len(_numbers(curve, seeds)) for curve, _ in faulty), 0
 
     def tell() -> None:
         nonlocal done
@@ -104,21 +103,20 @@ def robustness(
     wanted = classes if labels is None else labels
     is_right = int(np.count_nonzero(classes == wanted))
 
-    def point(curve: tuple[Fault, ...], rate: float, numbers: Sequence[int]) -> Point:
+    def point(curve: tuple[Fault, ...], rate: float) -> Point:
         if not rate:
             return Point(rate, (is_right,), len(classes), 0.0)
         right, changed = [], []
-        for number in numbers:
+        for number in _numbers(curve, seeds):
             found = _run(inject(program, _at(curve, rate, number)), inputs, runner, path, seed)
             right.append(int(np.count_nonzero(top1(found) == wanted)))
             changed.append(float(np.mean(found != sound)))
             tell()
         return Point(rate, tuple(right), len(classes), float(np.mean(changed)))
 
-    measured = {(fault, rate): point(dict(curves)[fault], rate, numbers) for fault, rate, numbers in plan}
     return Robustness(
-        "agreement" if labels is None else "accuracy", point((), 0.0, ()),
-        tuple(Curve(fault, tuple(measured[fault, rate] for rate in points)) for fault, _ in curves), seeds,
+        "agreement" if labels is None else "accuracy", point((), 0.0),
+        tuple(Curve(text, tuple(point(curve, rate) for rate in points)) for text, curve in curves.items()), seeds,
         program.graph.digest, digest, str(program.profile), program.arithmetic, program.target, runner.name,
         next(iter(inputs.values())).shape[1],
     )  # fmt: skip
@@ -126,7 +124,7 @@ def robustness(
 
 def _asked(
     faults: str | Iterable[str], rates: Iterable[float], seeds: int
-) -> tuple[list[tuple[str, tuple[Fault, ...]]], tuple[float, ...]]:  # fmt: skip
+) -> tuple[dict[str, tuple[Fault, ...]], tuple[float, ...]]:  # fmt: skip
     """Return the faults of each curve by their text, and the rates, once each; all that is wrong with them is said at once."""
     texts = [faults] if isinstance(faults, str) else list(faults)
     points = tuple(dict.fromkeys(float(r) for r in rates))
@@ -144,16 +142,16 @@ def _asked(
         for rate in points:
             if rate:
                 _at(curve, rate, 0)
-    return list(curves.items()), points
+    return curves, points
 
 
 def _at(curve: tuple[Fault, ...], rate: float, number: int) -> tuple[Fault, ...]:
     return tuple(fault.at_rate(rate).with_seed(fault.seed + number) for fault in curve)
 
 
-def _seeds(curve: tuple[Fault, ...], rate: float, seeds: int) -> range:
+def _numbers(curve: tuple[Fault, ...], seeds: int) -> range:
     """Return the numbers of the runs that differ from each other; nothing of ``saturate`` is drawn."""
-    return range(seeds if rate and any(f.name != "saturate" for f in curve) else 1)
+    return range(seeds if any(f.name != "saturate" for f in curve) else 1)
 
 
 def shape_of(data: Any) -> Shape | None:
