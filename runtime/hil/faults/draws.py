@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from spikeport.ir.diagnostics import Diagnostic, UnsupportedError
+from spikeport.ir.diagnostics import Diagnostic, UnsupportedError, did_you_mean
 from spikeport.ir.ops import Array, Shape
 from spikeport.runtime.hil.faults.spec import Fault
 
@@ -73,6 +74,30 @@ def hit(fault: Fault, places: dict[str, Shape], what: str) -> dict[str, Array]:
     flat[np.argsort(np.concatenate([d.reshape(-1) for d in drawn.values()] or [flat]), kind="stable")[:n]] = True
     ends = np.cumsum([d.size for d in drawn.values()])[:-1]
     return {place: f.reshape(places[place]) for place, f in zip(drawn, np.split(flat, ends), strict=True)}
+
+
+def layers_of(fault: Fault, known: Sequence[str], is_not: str, called: str) -> tuple[str, ...]:
+    """Return the layer that *fault* names, or all that are *known* where it names none.
+
+    Parameters
+    ----------
+    fault : Fault
+        May have ``layer``.
+    known : sequence of str
+        Paths of layers that can have it.
+    is_not, called : str
+        What to say of a layer that is none of them, and what they are called in the hint.
+
+    Raises
+    ------
+    UnsupportedError
+        E887 for a layer that is none of them.
+    """
+    layer = fault.get("layer")
+    if layer not in (None, *known):
+        said = f"{layer!r} {is_not}{did_you_mean(layer, known)}"
+        raise not_here(fault, said, f"{called}: {', '.join(known) or 'none'}")
+    return tuple(known) if layer is None else (layer,)
 
 
 def not_here(fault: Fault, message: str, hint: str, path: str = "") -> UnsupportedError:

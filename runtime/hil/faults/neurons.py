@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.ir.diagnostics import did_you_mean
 from spikeport.ir.graph import Edge, Graph, Node
 from spikeport.ir.ops import Array, Extras, Neuron, Op, Scale, Shape, Threshold
 from spikeport.ir.profile import Profile
 from spikeport.ir.program import Program
 from spikeport.ir.schedule import schedule
 from spikeport.ir.shapes import infer_shapes
-from spikeport.runtime.hil.faults.draws import hit, not_here
+from spikeport.runtime.hil.faults.draws import hit, layers_of, not_here
 from spikeport.runtime.hil.faults.spec import Fault
 
 #: A threshold that nothing reaches, and with the other sign one that everything is above.
@@ -40,11 +39,9 @@ def stuck(program: Program, fault: Fault) -> Program:
         fires several times a step (``reset=multi_subtract``), since what one spike a step is worth is not stated there.
     """
     graph, layer = program.graph, fault.get("layer")
-    if layer not in (None, *graph.spiking):
-        hint = f"layers that spike: {', '.join(graph.spiking) or 'none'}"
-        raise not_here(fault, f"{layer!r} is no layer that spikes{did_you_mean(layer, graph.spiking)}", hint)
+    paths = layers_of(fault, graph.spiking, "is no layer that spikes", "layers that spike")
     shapes = infer_shapes(graph)[0].output
-    chosen = {path: shapes[path] for path in graph.spiking if layer in (None, path)}
+    chosen = {path: shapes[path] for path in paths}
     neuron = fault.get("neuron")
     if neuron is None:
         hits = hit(fault, chosen, "neurons that spike")

@@ -20,13 +20,12 @@ from itertools import combinations
 
 import numpy as np
 
-from spikeport.ir.diagnostics import did_you_mean
 from spikeport.ir.graph import Edge, Node
 from spikeport.ir.loihi import INPUT_NOTE
 from spikeport.ir.ops import IF, Array, Input, Neuron, Op, Shape, Threshold
 from spikeport.ir.program import Program
 from spikeport.ir.shapes import infer_shapes
-from spikeport.runtime.hil.faults.draws import not_here, uniform
+from spikeport.runtime.hil.faults.draws import layers_of, not_here, uniform
 from spikeport.runtime.hil.faults.neurons import fires_often, free_path, settled
 from spikeport.runtime.hil.faults.spec import Fault
 
@@ -130,11 +129,8 @@ def ways_of(program: Program, faults: Iterable[Fault]) -> tuple[Way, ...]:
     known = (*graph.spiking, *graph.inputs)
     met: dict[str, list[Fault]] = {}
     for fault in faults:
-        layer = fault.get("layer")
-        if layer not in (None, *known):
-            hint = f"layers that spike, and inputs: {', '.join(known)}"
-            raise not_here(fault, f"{layer!r} sends no spikes{did_you_mean(layer, known)}", hint)
-        for path in graph.spiking if layer is None else (layer,):
+        named = layers_of(fault, known, "sends no spikes", "layers that spike, and inputs")
+        for path in graph.spiking if fault.get("layer") is None else named:
             op = graph[path].op
             if isinstance(op, Neuron) and op.extras.spike_amplitude is not None and np.any(op.extras.spike_amplitude != 1):
                 raise not_here(fault, f"the spikes of {path} have other values than 1", "name a layer whose spikes are 1", path)

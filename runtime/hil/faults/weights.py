@@ -18,12 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeport.ir.diagnostics import did_you_mean
 from spikeport.ir.graph import Graph, Node
 from spikeport.ir.loihi import mantissa_range, split_weights
 from spikeport.ir.ops import Array, Op
 from spikeport.ir.program import Program
-from spikeport.runtime.hil.faults.draws import hit, not_here
+from spikeport.runtime.hil.faults.draws import hit, layers_of, not_here
 from spikeport.runtime.hil.faults.spec import Fault
 
 
@@ -122,11 +121,8 @@ def _weights(program: Program, fault: Fault) -> dict[str, Array]:
         why = "in arithmetic spinnaker2 all weights of a population follow its largest one, and would change with it"
         raise not_here(fault, why, "--arith float64: format=int8 takes 8 bits there too")
     known = [n.path for n in graph if n.op.is_weighted]
-    layer = fault.get("layer")
-    if layer not in (None, *known):
-        hint = f"layers with weights: {', '.join(known) or 'none'}"
-        raise not_here(fault, f"{layer!r} is no layer with weights{did_you_mean(layer, known)}", hint)
-    weights = {path: graph[path].op.parameters()["weight"] for path in known if layer in (None, path)}
+    paths = layers_of(fault, known, "is no layer with weights", "layers with weights")
+    weights = {path: graph[path].op.parameters()["weight"] for path in paths}
     return {path: w if w.dtype.kind == "f" else np.asarray(w, np.float64) for path, w in weights.items()}
 
 
