@@ -185,7 +185,7 @@ class FaultyDevice(Device):
         if way:
             raise UsageError(
                 Diagnostic("E885", str(way[0]), "this is a fault of the way to a daemon, not of a device",
-                           "give it to --hil-fault with --hil-url, or to runtime.hil.proxy")
+                           "give it to --hil-fault with --hil-url, or to runtime.hil.faults.proxy.Proxy")
             )  # fmt: skip
         if not self._may_kill and any(f.get("how") == "kill" for f in self._named("device_dies")):
             raise self._cannot("how=kill would end this process, which runs the test", "how=error")

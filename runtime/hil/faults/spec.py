@@ -12,7 +12,6 @@ same to the same program and input, whatever runs them and in which order. Three
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -30,25 +29,22 @@ class Option:
     read: Callable[[str], Any]
 
 
-def _number(low: float, high: float, unit: str = "") -> Option:
+def _within(kind: type[float], low: float, high: float, takes: str) -> Option:
     def read(text: str) -> float:
-        value = float(text)
+        value = kind(text)
         if not low <= value <= high:
             raise ValueError
         return value
 
-    top = "" if math.isinf(high) else f" to {high:g}"
-    return Option(f"a number from {low:g}{top}{unit}", read)
+    return Option(takes, read)
+
+
+def _number(low: float, high: float, unit: str = "") -> Option:
+    return _within(float, low, high, f"a number from {low:g} to {high:g}{unit}")
 
 
 def _whole(low: int, high: int, what: str = "") -> Option:
-    def read(text: str) -> int:
-        value = int(text)
-        if not low <= value <= high:
-            raise ValueError
-        return value
-
-    return Option(f"a whole number from {low} to {high:,}{what}", read)
+    return _within(int, low, high, f"a whole number from {low} to {high:,}{what}")
 
 
 def _word(*words: str) -> Option:

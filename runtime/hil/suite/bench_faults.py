@@ -6,7 +6,7 @@ from typing import Any
 
 from spikeport.ir.diagnostics import Diagnostic, UsageError
 from spikeport.runtime.hil.device import Device
-from spikeport.runtime.hil.faults.spec import parse_faults
+from spikeport.runtime.hil.faults.spec import of_kind, parse_faults
 
 
 def faulty(device: Device, spec: str, has_way: bool = False) -> Device:
@@ -17,13 +17,14 @@ def faulty(device: Device, spec: str, has_way: bool = False) -> Device:
     UsageError
         E885 for what names no fault; E859 for transport faults unless *has_way* says that a proxy does those (`through_proxy`).
     """
-    way = [] if has_way else [f for f in parse_faults(spec) if f.kind == "transport"]
-    if way:
+    faults = parse_faults(spec)
+    way = of_kind(faults, "transport")
+    if way and not has_way:
         hint = "--hil-fault together with --hil-url, before the session connects"
         raise UsageError(
             [Diagnostic("E859", str(f), f"{f.name} happens on the way to a daemon, and here is none", hint) for f in way]
         )
-    own = tuple(f for f in parse_faults(spec) if f.kind != "transport")
+    own = tuple(f for f in faults if f.kind != "transport")
     if not own:
         return device
     from spikeport.runtime.hil.faults.faulty import FaultyDevice
@@ -39,7 +40,7 @@ def through_proxy(url: str, spec: str) -> tuple[str, Any]:
     UsageError
         E859 for transport faults on an encrypted connection, which a proxy cannot look into.
     """
-    way = tuple(f for f in parse_faults(spec) if f.kind == "transport")
+    way = of_kind(parse_faults(spec), "transport")
     if not way:
         return url, None
     scheme, _, address = url.partition("://")
