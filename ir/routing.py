@@ -260,7 +260,3 @@ class Routing:
     def cores(self) -> tuple[int, ...]:
         """Numbers of the cores that senders take: those of slices, of inputs and of delay slices."""
         return tuple(sorted({s.core for s in self.senders}))
-
-    def senders_of(self, path: str) -> tuple[int, ...]:
-        """Return the indices of the senders of *path*."""
-        return tuple(i for i, s in enumerate(self.senders) if s.path == path)

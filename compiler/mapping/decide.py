@@ -19,7 +19,7 @@ EFFORT = 4_000_000
 
 @njit(cache=True)
 def _hull(key: Any, mask: Any, colour: Any, left: Any, c: Any, soft: Any) -> Any:  # pragma: no cover - compiled
-    """Return (key, mask, items) of the smallest line over what is left of colour *c*; *soft* 0 leaves out optional items."""
+    """Return (key, mask) of the smallest line over what is left of colour *c*; *soft* 0 leaves out optional items."""
     k, m, n = np.int64(0), np.int64(-1), 0
     for i in range(len(key)):
         if left[i] > 0 and colour[i] == c and (left[i] == 2 or soft):
@@ -28,7 +28,7 @@ def _hull(key: Any, mask: Any, colour: Any, left: Any, c: Any, soft: Any) -> Any
             else:
                 m &= mask[i] & ~(k ^ key[i])
             n += 1
-    return k & m, m, n
+    return k & m, m
 
 
 @njit(cache=True)
@@ -111,14 +111,14 @@ def decide(key: Any, mask: Any, colour: Any, colours: Any, optional: Any, rule: 
             if required[c] == 0:
                 continue
             if blocked[c] < 0:
-                hull_k[c], hull_m[c], _ = _hull(key, mask, colour, left, c, 0)
+                hull_k[c], hull_m[c] = _hull(key, mask, colour, left, c, 0)
                 blocked[c] = _foreign(key, mask, colour, left, c, hull_k[c], hull_m[c], n)
             if blocked[c] == 0:
                 chosen = c
                 break
         if chosen >= 0:
             # With the optional items too, where that is as clean: they are then in nobody's way.
-            k, m, _ = _hull(key, mask, colour, left, chosen, 1)
+            k, m = _hull(key, mask, colour, left, chosen, 1)
             if _foreign(key, mask, colour, left, chosen, k, m, 1):
                 k, m = hull_k[chosen], hull_m[chosen]
         else:

@@ -7,10 +7,6 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-#: Step of each link on the grid, as in ``ir.routing.LINKS``.
-STEP_X = np.array([1, 1, 0, -1, -1, 0])
-STEP_Y = np.array([0, 1, 1, 0, -1, -1])
-
 
 @njit(cache=True)
 def _offset(delta: Any, extent: Any, wraps: Any, turn: Any) -> Any:  # pragma: no cover - compiled
@@ -139,9 +135,9 @@ def grow(xy: Any, size: Any, links: Any, root: Any, ends: Any, up: Any, parent: 
 
 @njit(cache=True)
 def prune(
-    links: Any, root: Any, source: Any, ends: Any, bits: Any, up: Any, parent: Any, need: Any, out: Any, at_row: Any
+    links: Any, root: Any, source: Any, ends: Any, bits: Any, up: Any, parent: Any, need: Any, out: Any
 ) -> Any:  # pragma: no cover - compiled
-    """Write the part of a tree that leads from chip *source* to *ends* into rows of *out*; return the row behind the last.
+    """Write the part of a tree that leads from chip *source* to *ends* into the rows of *out*; return how many.
 
     *bits* are the processors at each of *ends*, ``need`` an array of zeros over all chips that is handed back so; a row is
     (chip, link by which packets arrive or -1, route).
@@ -171,9 +167,8 @@ def prune(
         need[top] = 0
         top = only
     # From the source outwards, along all that is marked.
-    first = at_row
-    out[at_row, 0], out[at_row, 1] = source, -1
-    last = at_row + 1
+    out[0, 0], out[0, 1] = source, -1
+    at_row, last = 0, 1
     while at_row < last:
         chip, arrives = out[at_row, 0], out[at_row, 1]
         route = need[chip] & ~np.int64(63)
@@ -189,7 +184,7 @@ def prune(
                 last += 1
         out[at_row, 2] = route
         at_row += 1
-    for row in range(first, last):
+    for row in range(last):
         need[out[row, 0]] = 0
     chip = root
     while chip != -1 and need[chip] != 0:

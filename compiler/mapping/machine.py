@@ -82,8 +82,6 @@ def _build(target: Target, name: str, grid: list[tuple[int, int]], torus: tuple[
             links[number, link] = at.get(end, -1)
     per_board = len(fabric.positions) if len(grid) > SMALL and fabric.positions else len(grid)
     board = np.arange(len(grid), dtype=np.int64) // per_board
-    if len(grid) == 1:
-        links[:] = -1
     _take_out(target, at, cores, links)
     alive = _joined(cores, links)
     if not alive.any():

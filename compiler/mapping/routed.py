@@ -168,13 +168,3 @@ def _believe(proof: Replay, routing: Routing) -> None:
         key = int(proof.wrong[0, 0])
         path = next((s.path for s in routing.senders if key & s.mask == s.key), "")
         raise InternalError(Diagnostic("E419", path, f"the routing tables are wrong: {proof}", "report this network"))
-
-
-def crossing(routing: Routing, chip: int) -> tuple[str, ...]:
-    """Return the paths whose packets visit *chip*, those with most slices first."""
-    sender = np.repeat(np.arange(len(routing.senders)), np.diff(routing.trees.start))
-    count: dict[str, int] = {}
-    for row in sender[routing.trees.chip == chip].tolist():
-        path = routing.senders[row].path
-        count[path] = count.get(path, 0) + 1
-    return tuple(sorted(count, key=lambda p: (-count[p], p)))

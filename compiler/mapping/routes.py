@@ -130,7 +130,7 @@ class _Grower:
             ends_of, bits = self.wires.chip[rows], self.wires.bits[rows]
             same = int(chip[member]), ends_of.tobytes(), bits.tobytes()
             if same not in known:
-                last = prune(self.machine.links, root, same[0], ends_of, bits, self.up, self.parent, self.need, self.out, 0)
+                last = prune(self.machine.links, root, same[0], ends_of, bits, self.up, self.parent, self.need, self.out)
                 known[same] = self.out[:last].copy()
             made[member] = known[same]
         self.parent[self.nodes[:count]] = -2
