@@ -83,6 +83,16 @@ def check_writable(*paths: str | Path | None) -> None:
         raise UsageError(found)
 
 
+def make_folder(folder: Path) -> None:
+    """Make *folder*, with those above it, where it is not there; raise UsageError E631 where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            Diagnostic("E631", str(folder), f"the folder cannot be made: {error.strerror}", "name another folder")
+        ) from None
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -13,7 +13,7 @@ from spikeport.ir.diagnostics import Diagnostic, UsageError
 from spikeport.ir.graph import Graph
 from spikeport.ir.ops import Array
 from spikeport.ir.program import Program
-from spikeport.runtime.files import write_atomic, write_npz
+from spikeport.runtime.files import make_folder, write_atomic, write_npz
 
 #: In the first line of a script; a folder whose script has it may be written anew.
 MARK = "written by spikeport"
@@ -45,12 +45,7 @@ def write_script(
     title = f"{named}, {MARK} {__version__} (graph {program.graph.digest[:16]}).\n\nIts time semantics:\n{fields}"
     files = backend.script(program, inputs, title)
     _refuse_foreign(folder, tuple(files))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            Diagnostic("E631", str(folder), f"the folder cannot be made: {error.strerror}", "name another folder")
-        ) from None
+    make_folder(folder)
     for name, content in files.items():
         if isinstance(content, str):
             write_atomic(folder / name, lambda stream, text=content: stream.write(text.encode()))  # type: ignore[misc]

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from spikeport.ir.diagnostics import ArtifactError, Diagnostic, SpikeportError
+from spikeport.ir.diagnostics import Diagnostic, SpikeportError
 from spikeport.ir.ops import Array
-from spikeport.runtime.files import read_arrays, write_npz
+from spikeport.runtime.files import make_folder, read_arrays, write_npz
 from spikeport.runtime.hil import wire
 from spikeport.runtime.hil.device import DeviceInfo, DeviceRun
 from spikeport.runtime.hil.outcome import HilError, Outcome
@@ -139,12 +139,8 @@ def record_run(folder: str | Path, key: Key, info: DeviceInfo, run: DeviceRun) -
         "format": FORMAT, "key": key.to_json(), "device": wire.info_json(info), "run": header, "arrays": _arrays_digest(arrays),
     }  # fmt: skip
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_npz(path, {**arrays, _HEADER: np.array(json.dumps(told, sort_keys=True))})
-    except OSError as error:
-        raise HilError(
-            Diagnostic("E631", str(path), f"cannot write {path}: {error.strerror or error}", "choose another folder")
-        ) from error
     except SpikeportError as error:
         raise HilError(error.diagnostics) from error
     return path
@@ -156,7 +152,7 @@ def file_name(key: Key, device: str) -> str:
 
 
 def read_folder(folder: str | Path) -> tuple[Cassette, ...]:
-    """Return the cassettes in *folder*, by name; their arrays are read when they are asked for.
+    """Return the cassettes in *folder*, by name; each is read whole, and its arrays again when `Cassette.run` asks for them.
 
     Raises
     ------
@@ -201,7 +197,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         arrays = read_arrays(path)
         text = str(arrays.pop(_HEADER, ""))
         header = parse_json(text.encode(), str(path), _LIMIT)
-    except (SpikeportError, ArtifactError) as error:
+    except SpikeportError as error:
         raise damaged(path, error.diagnostics[0].message) from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise damaged(path, f"it does not say {FORMAT!r}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.ir.ops import Array
-from spikeport.runtime.files import write_atomic, write_npz
+from spikeport.runtime.files import make_folder, write_atomic, write_npz
 from spikeport.runtime.hil.oracle import Run, Verdict, arrays_of
 
 #: Neurons and steps of a picture, around the first divergence.
@@ -47,7 +47,7 @@ def save_evidence(folder: str | Path, verdict: Verdict, reference: Run, device: 
     ``out``, ``v``, ``i``), axes (steps, *shape), and ``verdict``, JSON.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     sample = 0 if verdict.first is None else verdict.first.sample
     pair = {name: arrays_of(run) for name, run in (("reference", reference), ("device", device))}
     arrays = {f"{name}/{key}": a[sample] for name, found in pair.items() for key, a in found.items()}

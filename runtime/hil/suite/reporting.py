@@ -12,8 +12,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from spikeport.ir.diagnostics import SpikeportError
-from spikeport.runtime.files import write_text
+from spikeport.runtime.files import make_folder, write_text
 from spikeport.runtime.hil.suite.baseline import write_baseline
+from spikeport.runtime.hil.suite.reporting_html import html_text
 
 FORMAT = "spikeport hil report 1"
 #: Options that the reports name; a token is none of them.
@@ -32,18 +33,18 @@ def finish(options: Any, results: Sequence[dict[str, Any]]) -> tuple[list[str], 
     out = Path(options.hil_out)
     kinds = [k for k in (options.hil_report or "").split(",") if k]
     data = report(options, results)
-    makers = {"json": ("hil.json", json_text), "junit": ("hil-junit.xml", junit_text), "html": ("hil.html", _html)}
+    makers = {"json": ("hil.json", json_text), "junit": ("hil-junit.xml", junit_text), "html": ("hil.html", html_text)}
     for kind in kinds:
         name, make = makers[kind]
         try:
-            out.mkdir(parents=True, exist_ok=True)
+            make_folder(out)
             write_text(out / name, make(data))
             said.append(f"wrote {out / name}")
         except (SpikeportError, OSError) as error:
             said.append(f"not written: {error}")
             is_ok = False
     if options.hil_baseline_update:
-        taken = {r["test"]: r["attempts"][-1]["spent"] for r in results if r["status"] == "passed" and spent(r)}
+        taken = {r["test"]: found for r in results if r["status"] == "passed" and (found := spent(r))}
         try:
             every = write_baseline(options.hil_baseline, taken)
             said.append(f"wrote {options.hil_baseline}: {len(taken)} tests of this run, {len(every)} in all")
@@ -137,9 +138,3 @@ def _junit_attempts(case: ElementTree.Element, test: dict[str, Any]) -> None:
 
 def _clean(text: str) -> str:
     return _NO_XML.sub("\ufffd", text)
-
-
-def _html(data: dict[str, Any]) -> str:
-    from spikeport.runtime.hil.suite.reporting_html import html_text
-
-    return html_text(data)

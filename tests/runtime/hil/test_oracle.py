@@ -204,3 +204,11 @@ def test_without_matplotlib_the_arrays_are_there_and_it_is_said(tmp_path, monkey
     said = save_evidence(tmp_path, compare(a, b), a, b, {})
     assert said[1] == "no picture: matplotlib is not installed (pip install 'spikeport[hil]')"
     assert [p.name for p in tmp_path.iterdir()] == ["divergence.npz"]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    a, b = run(), run(1)
+    with pytest.raises(UsageError) as found:
+        save_evidence(tmp_path / "file" / "deep", compare(a, b), a, b, {})
+    assert found.value.diagnostics[0].code == "E631"
