@@ -71,7 +71,8 @@ class Verdict:
     checks : tuple of Check
         Every criterion at every layer.
     metrics : Mapping[str, Mapping[str, float]]
-        Cheap numbers of every array, asked for or not: ``mismatches``, ``size``, ``counts``, ``shift``, ``max_error``.
+        Cheap numbers of every array, asked for or not, no shift taken off: ``size``, ``mismatches``, ``max_error`` and
+        ``rms_error``; of spikes ``spikes``, ``spikes_device`` and ``counts`` too.
     first : Divergence or None
         The first place where spikes or outputs differ, of membranes where only these do; None where nothing does.
     notes : tuple of str
@@ -233,7 +234,7 @@ def _checks(key: str, a: Array, b: Array, policy: Policy) -> list[Check]:
 
     def most(name: str, limit: float | None, value: Callable[[], float]) -> None:
         if limit is not None:
-            found.append(at_most(name, key, value(), limit, policy.margin))
+            found.append(_at_most(name, key, value(), limit, policy.margin))
 
     if key.startswith(("spikes/", "out/")) and policy.is_exact:
         differing = metrics.mismatches(a, b)
@@ -261,10 +262,10 @@ def _checks(key: str, a: Array, b: Array, policy: Policy) -> list[Check]:
     return found
 
 
-def at_most(name: str, layer: str, value: float, limit: float, margin: float, bad: Outcome = Outcome.MISMATCH) -> Check:
+def _at_most(name: str, layer: str, value: float, limit: float, margin: float) -> Check:
     """Return the check of a *value* that may be *limit* at most, marginal in the last *margin* of it."""
     if not value <= limit:  # what is not a number is not within a limit
-        return Check(name, layer, value, limit, bad)
+        return Check(name, layer, value, limit, Outcome.MISMATCH)
     near = value > max(0.0, limit * (1 - margin))
     return Check(name, layer, value, limit, Outcome.MARGINAL if near else Outcome.PASSED)
 
