@@ -285,7 +285,7 @@ class LocalDevice(Device):
 
     def _require_loaded(self) -> _Loaded:
         if self._loaded is None:
-            raise HilError(Diagnostic("E850", self._info.name, "no program is loaded", "load an artifact before the run"))
+            raise not_loaded(self._info.name)
         return self._loaded
 
     def _within(self, timeout_s: float, work: Callable[[], Trace], is_over: threading.Event) -> Trace:
@@ -321,6 +321,11 @@ class _Loaded:
     program: Program
     executable: Any
     sha256: str
+
+
+def not_loaded(name: str) -> HilError:
+    """Return the error E850 of the device *name*, which is to run and has no program."""
+    return HilError(Diagnostic("E850", name, "no program is loaded", "load an artifact before the run"))
 
 
 def require_fresh(device: Device, fresh: str) -> None:

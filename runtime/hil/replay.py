@@ -13,7 +13,7 @@ from spikeport.ir.ops import Array
 from spikeport.ir.program import Program
 from spikeport.runtime.artifact import read_artifact
 from spikeport.runtime.hil.cassette import Cassette, Key, key_of, read_folder, record_run
-from spikeport.runtime.hil.device import Device, DeviceInfo, DeviceRun
+from spikeport.runtime.hil.device import Device, DeviceInfo, DeviceRun, not_loaded
 from spikeport.runtime.hil.outcome import HilError, Outcome
 from spikeport.runtime.inputs import prepare_inputs
 
@@ -125,7 +125,7 @@ class ReplayDevice(Device):
             E856, with what differs from the nearest recording; E850 where nothing is loaded; E857 for a damaged cassette.
         """
         if self._program is None:
-            raise HilError(Diagnostic("E850", self._info.name, "no program is loaded", "load an artifact before the run"))
+            raise not_loaded(self._info.name)
         given = prepare_inputs(inputs, self._program.graph, seed=seed).values
         asked = key_of(self._artifact, given, self._info.firmware, record, record_state, seed)
         for cassette in self._cassettes:
