@@ -13,9 +13,10 @@ import pytest
 RESULT = "spikeport_hil"
 MARKS = ("hil", "hil_budget", "hil_tolerance")
 FIXTURES = ("hil_device", "hil_devices", "hil_reference", "hil_artifact", "hil_compare", "hil_fault")
-_GOOD, _RETRIED = ("passed", "marginal", "flaky"), ("infrastructure", "timeout")
 _phases: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
-#: From good to bad, as `outcome.SEVERITY`, which is not imported here; a test keeps them equal.
+# As in `outcome`, which is not imported here, since it takes numpy with it; a test keeps them equal.
+_GOOD, _RETRIED = ("passed", "marginal", "flaky"), ("infrastructure", "timeout")
+#: From good to bad.
 SEVERITY = (
     "passed", "marginal", "flaky", "over_budget", "mismatch", "unsupported", "bad_artifact", "timeout", "infrastructure",
     "quarantined",

@@ -142,6 +142,7 @@ def test_outcomes_are_kept_apart(outcomes):
     assert found.outcomes == {f"test_{name}": outcome for name, outcome in expected.items()}
     assert found.data["counts"] == {**dict.fromkeys(attempts.SEVERITY, 1), "mismatch": 2, "error": 1, "skipped": 2}
     assert tuple(map(str, outcome.SEVERITY)) == attempts.SEVERITY
+    assert (set(attempts._GOOD), set(attempts._RETRIED)) == (outcome.GOOD, outcome.RETRIED)
 
 
 def test_only_a_failing_bench_is_tried_again_and_every_attempt_is_told(outcomes):
