@@ -210,7 +210,7 @@ def _routed(routing: Routing, trace: Trace, found: Traffic) -> _Moved:
             sent[rows[index]] += packets[index]
             entering += packets[index] if s.slice < 0 else 0.0
     trees = routing.trees
-    sender = np.repeat(np.arange(len(routing.senders)), trees.visits())
+    sender = trees.senders()
     hops = [float(packets[sender[(trees.arrives >= 0) & (trees.arrives % 3 == axis)]].sum()) for axis in range(3)]
     starts, ends, arrived = [], [], []
     for processor in range(1, routing.machine.stride + 1):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from spikeport.hw_profiles.records import RESOURCES
 from spikeport.ir.diagnostics import Diagnostic
 from spikeport.ir.program import Program
@@ -57,7 +55,7 @@ def _tables(target: Target, program: Program, need: int, limit: int) -> Diagnost
         return _over(target, "a chip", [], "router_entries", need, limit, "E405")
     chip = int(routing.compressed.sizes().argmax())
     x, y = routing.machine.xy[chip].tolist()
-    sender = np.repeat(np.arange(len(routing.senders)), routing.trees.visits())[routing.trees.chip == chip]
+    sender = routing.trees.senders()[routing.trees.chip == chip]
     count = Counter(routing.senders[row].path for row in sender.tolist())
     return _over(target, f"chip {x},{y}", [path for path, _ in count.most_common(5)], "router_entries", need, limit, "E412")
 

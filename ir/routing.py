@@ -181,6 +181,10 @@ class Trees:
         """Return how many routers a packet of each sender visits, the first one included."""
         return np.diff(self.start)
 
+    def senders(self) -> Array:
+        """Return the sender of each row."""
+        return np.repeat(np.arange(len(self.start) - 1), self.visits())
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -27,7 +27,7 @@ def entries(machine: Machine, group: Array, keys: Keys, trees: Trees) -> Tables:
     trees : Trees
         By sender.
     """
-    sender = np.repeat(np.arange(len(group)), np.diff(trees.start))
+    sender = trees.senders()
     straight = np.where(trees.arrives >= 0, np.int64(1) << ((trees.arrives + 3) % 6), 0)
     default = (trees.arrives >= 0) & (trees.route == straight)
     order = np.lexsort((keys.key[sender], group[sender], trees.chip))
