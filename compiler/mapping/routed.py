@@ -14,7 +14,7 @@ from spikeport.compiler.mapping.machine import MAX_BOARDS, SMALL, machine_for
 from spikeport.compiler.mapping.replay import Replay, replay
 from spikeport.compiler.mapping.routes import Wires, route
 from spikeport.compiler.mapping.tables import entries
-from spikeport.compiler.mapping.traffic import OUTSIDE, traffic
+from spikeport.compiler.mapping.traffic import traffic
 from spikeport.compiler.mapping.vertices import Vertex, Wiring, wiring
 from spikeport.hw_profiles.target import Target
 from spikeport.ir.diagnostics import CapacityError, Diagnostic, InternalError
@@ -45,10 +45,11 @@ def place_and_route(
     Raises
     ------
     CapacityError
-        E410 to E413, E415.
+        E410, E411, E413, E415; whether the tables fit is for ``Target.check`` to say (E412).
+    InternalError
+        E419 where the replay finds a packet that goes astray.
     """
-    unplaced = dataclasses.replace(draft, slices=tuple(dataclasses.replace(s, core=OUTSIDE - 1) for s in draft.slices))
-    wired = wiring(draft.graph, draft.profile, target, traffic(unplaced, into, shapes, target))
+    wired = wiring(draft, target, traffic(draft, into, shapes, target))
     machine, cores = _placed(wired, target, chips)
     return _routed(draft, wired, machine, cores)
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeport.compiler.mapping.chains import Chain
-from spikeport.compiler.mapping.traffic import OUTSIDE, Traffic
+from spikeport.compiler.mapping.traffic import Traffic
 from spikeport.hw_profiles.target import Target
 from spikeport.ir.graph import Graph
 from spikeport.ir.ops import Array, Delay
 from spikeport.ir.profile import Profile
-from spikeport.ir.program import Box
+from spikeport.ir.program import Box, Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Wiring:
     target: Array
 
 
-def wiring(graph: Graph, profile: Profile, target: Target, found: Traffic) -> Wiring:
+def wiring(draft: Program, target: Target, found: Traffic) -> Wiring:
     """Return the vertices that *found* asks for: inputs first, then slices, each with its delay slices behind it.
 
     A sender has a delay slice for every length of blocks, which is the longest delay that the cores of the targets do
@@ -64,24 +64,24 @@ def wiring(graph: Graph, profile: Profile, target: Target, found: Traffic) -> Wi
 
     Parameters
     ----------
-    graph, profile
-        For the delays that lie in nodes.
+    draft : Program
+        Slices in the order of placement; graph and profile for the delays that lie in nodes.
     target : Target
         Its longest delay without delay slices.
     found : Traffic
-        Links between slices.
+        Links between its slices.
     """
     sizes: dict[str, int] = {}
     for s in found.senders:
         sizes[s.path] = max(s.size, sizes.get(s.path, 1))
     native = [target.native_delay(sizes[chain.target]) or 1 for chain in found.chains]
-    blocks = [_blocks(chain, graph, profile, n) for chain, n in zip(found.chains, native, strict=True)]
+    blocks = [_blocks(chain, draft.graph, draft.profile, n) for chain, n in zip(found.chains, native, strict=True)]
     waits: dict[int, dict[int, set[int]]] = {}
     for number, (waited, steps) in enumerate(zip(blocks, native, strict=True)):
         if waited - {0}:
             for row in np.unique(found.source[found.chain == number]).tolist():
                 waits.setdefault(row, {}).setdefault(steps, set()).update(waited - {0})
-    slices = len(found.senders) - sum(1 for s in found.senders if s.core == OUTSIDE)  # inputs stand behind the slices
+    slices = len(draft.slices)  # inputs stand behind them
     vertices: list[Vertex] = []
     place = np.zeros(len(found.senders), np.int64)
     delayed: dict[tuple[int, int], int] = {}
