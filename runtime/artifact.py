@@ -105,13 +105,17 @@ def load_artifact(path: str | Path) -> Program:
         if size > MAX_FILE:
             raise artifact_error("E702", str(path), f"{size:,} bytes exceed the limit of {MAX_FILE:,}", bytes=size)
         with path.open("rb") as stream:
-            return read_artifact(stream, size)
+            return _read_program(stream, size)
     except OSError as error:
         raise artifact_error("E701", str(path), f"cannot read {path}: {error.strerror or error}", "check the path") from error
 
 
-def read_artifact(stream: IO[bytes], size: int) -> Program:
-    """Return the program in the open file *stream* of *size* bytes; raise as `load_artifact` does."""
+def read_artifact(data: bytes) -> Program:
+    """Return the program in the bytes of a ``.spk``, as `artifact_bytes` makes them; raise as `load_artifact` does."""
+    return _read_program(io.BytesIO(data), len(data))
+
+
+def _read_program(stream: IO[bytes], size: int) -> Program:
     members = _members(stream, size)
     manifest = _manifest(members)
     arrays = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import hashlib
-import io
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -216,7 +215,7 @@ class LocalDevice(Device):
         from spikeport.runtime.session import explained
 
         self.reset()
-        program = read_artifact(io.BytesIO(artifact), len(artifact))
+        program = read_artifact(artifact)
         if self._info.target and program.target != self._info.target:
             raise UnsupportedError(
                 Diagnostic("E852", self._info.name, f"the program is mapped on {program.target or 'no chip'}, the device is a "

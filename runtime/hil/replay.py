@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -41,7 +40,7 @@ class RecordingDevice(Device):
     def load(self, artifact: bytes) -> str:
         """Load a program there."""
         sha256 = self._device.load(artifact)
-        self._program = read_artifact(io.BytesIO(artifact), len(artifact))
+        self._program = read_artifact(artifact)
         return sha256
 
     def run(
@@ -109,7 +108,7 @@ class ReplayDevice(Device):
     def load(self, artifact: bytes) -> str:
         """Read a program as a device would; nothing is refused for lack of recordings before a run is asked for."""
         self.reset()
-        self._program = read_artifact(io.BytesIO(artifact), len(artifact))
+        self._program = read_artifact(artifact)
         self._artifact = hashlib.sha256(artifact).hexdigest()
         return self._artifact
 

@@ -28,7 +28,7 @@ from spikeport.runtime.artifact import artifact_bytes, load_artifact, read_artif
 
 
 def load(data):
-    return read_artifact(io.BytesIO(data), len(data))
+    return read_artifact(data)
 
 
 def mapped():

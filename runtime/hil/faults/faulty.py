@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import math
 import os
 import signal
@@ -96,7 +95,7 @@ class FaultyDevice(Device):
         faulted = None
         data = artifact
         if of_kind(self.faults, "neuromorphic"):
-            faulted = inject(read_artifact(io.BytesIO(artifact), len(artifact)), self.faults)
+            faulted = inject(read_artifact(artifact), self.faults)
             if faulted.has_more_nodes and self.inner.info.kind == "hw":
                 raise self._cannot("hardware runs a mapped program as it is, and this takes nodes beside it",
                                    "leave spike_drop, late and dead_link of shared weights to a simulator")  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 from spikeport.ir.ops import Array
@@ -45,7 +44,7 @@ class BenchDevice(Device):
         if isinstance(artifact, Artifact):
             self._artifact = artifact
         else:
-            self._artifact = Artifact(read_artifact(io.BytesIO(data), len(data)), data)
+            self._artifact = Artifact(read_artifact(data), data)
         return sha256
 
     def run(

@@ -1,7 +1,6 @@
 """Budgets and baselines: what is known is held against its limit, what is unknown is never within it."""
 
 import dataclasses
-import io
 
 import pytest
 from hil_parts import X, artifact
@@ -18,7 +17,7 @@ from spikeport.runtime.report import price
 
 def done(target="loihi2", **measured):
     data = artifact(target=target)
-    program = read_artifact(io.BytesIO(data), len(data))
+    program = read_artifact(data)
     with LocalDevice() as device:
         device.load(data)
         run = device.run({"in": X})

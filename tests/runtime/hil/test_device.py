@@ -1,7 +1,6 @@
 """Devices in this process: what they load, run and refuse, and that a reset is read back."""
 
 import dataclasses
-import io
 import threading
 
 import numpy as np
@@ -27,7 +26,7 @@ def code(call, kind, *arguments, **named):
 @pytest.mark.parametrize("backend", ["engine", "reference"])
 def test_a_run_is_the_backends_own(backend):
     data = artifact()
-    program = read_artifact(io.BytesIO(data), len(data))
+    program = read_artifact(data)
     expected = run_program(
         program, prepare_inputs(X, program.graph), get_backend(backend), record="all", record_state=True
     ).trace

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import io
 import subprocess
 import sys
 import threading
@@ -128,7 +127,7 @@ def test_faults_of_the_network_are_in_what_runs_and_not_in_what_answers():
     run = device.run({"in": X}, record="all", record_state=True)
     assert (run.graph, run.artifact) == (sound.run({"in": X}).graph, hashlib.sha256(data).hexdigest())
     assert run.meta["faults"] == ["stuck:n=1", "spike_drop:p=0.4,layer=in"]
-    faulted = inject(read_artifact(io.BytesIO(data), len(data)), device.faults)
+    faulted = inject(read_artifact(data), device.faults)
     by_hand = LocalDevice()
     by_hand.load(artifact_bytes(faulted.program))
     expected = by_hand.run(faulted.inputs({"in": X}), record=("lif",), record_state=True).trace
