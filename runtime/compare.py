@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -165,21 +165,17 @@ def compare(a: Run, b: Run, *, names: Sequence[str] = ("A", "B"), order: Sequenc
         E610 for a file that cannot be read, E619 for one that is no run.
     """
     (left, meta_a), (right, meta_b) = _arrays(a), _arrays(b)
-    place = {path: i for i, path in enumerate(order or meta_a.get("order") or meta_b.get("order") or ())}
-
-    def rank(key: str) -> tuple[int, str, str]:
-        group, _, path = key.partition("/")
-        return place.get(path, len(place)), path, group
-
-    both = sorted(left.keys() & right.keys(), key=rank)
+    order = order or meta_a.get("order") or meta_b.get("order") or ()
+    both = in_order(left.keys() & right.keys(), order)
     shapes = tuple((k, left[k].shape, right[k].shape) for k in both if left[k].shape != right[k].shape)
     same = [k for k in both if left[k].shape == right[k].shape]
     batched = _batched(meta_a) or _batched(meta_b)
     layers = tuple(_layer(k, left[k], right[k], batched) for k in same)
     touched = {**dict(meta_a.get("touched", {})), **dict(meta_b.get("touched", {}))}
+    first = first_divergence(left, right, [n.key for n in layers if n.mismatches], touched, batched)
     return Comparison(
-        (str(names[0]), str(names[1])), layers, _first(layers, left, right, batched, touched),
-        tuple(sorted(left.keys() - right.keys(), key=rank)), tuple(sorted(right.keys() - left.keys(), key=rank)), shapes,
+        (str(names[0]), str(names[1])), layers, first,
+        tuple(in_order(left.keys() - right.keys(), order)), tuple(in_order(right.keys() - left.keys(), order)), shapes,
         _notes(meta_a, meta_b),
     )  # fmt: skip
 
@@ -201,6 +197,12 @@ def _arrays(run: Any) -> tuple[dict[str, Array], dict[str, Any]]:
             meta = dict(json.loads(str(text)))
         except (ValueError, TypeError):
             raise UsageError(Diagnostic("E619", where, "its meta is no JSON", "write it with `spikeport run`")) from None
+    require_rasters(arrays, where)
+    return arrays, meta
+
+
+def require_rasters(arrays: Mapping[str, Array], where: str = "") -> None:
+    """Raise UsageError E619 where *arrays*, called *where* in messages, are not those of a run."""
     odd = [k for k in arrays if k.partition("/")[0] not in ("spikes", "out", "v", "i") or "/" not in k or not arrays[k].ndim]
     if odd or not arrays:
         what = f"its arrays {', '.join(map(repr, odd[:3]))} are no rasters" if odd else "it holds no arrays"
@@ -208,7 +210,17 @@ def _arrays(run: Any) -> tuple[dict[str, Array], dict[str, Any]]:
             what = "it is a single array without a name"
         hint = "give what `spikeport run -o OUT.npz` writes, or name the arrays spikes/PATH, out/PATH, v/PATH or i/PATH"
         raise UsageError(Diagnostic("E619", where, f"this is no result of a run: {what}", hint))
-    return arrays, meta
+
+
+def in_order(keys: Iterable[str], order: Sequence[str]) -> list[str]:
+    """Return the names of arrays *keys* in the order of evaluation: of their paths in *order*, those beside it last."""
+    place = {path: i for i, path in enumerate(order)}
+
+    def rank(key: str) -> tuple[int, str, str]:
+        group, _, path = key.partition("/")
+        return place.get(path, len(place)), path, group
+
+    return sorted(keys, key=rank)
 
 
 def _batched(meta: Mapping[str, Any]) -> bool:
@@ -244,23 +256,35 @@ def _cut(axis: int, start: int, stop: int) -> tuple[slice, ...]:
     return (slice(None),) * axis + (slice(start, stop),)
 
 
-def _first(
-    layers: Sequence[Layer], a: Mapping[str, Array], b: Mapping[str, Array], batched: bool, touched: Mapping[str, str]
+def first_divergence(
+    a: Mapping[str, Array], b: Mapping[str, Array], keys: Sequence[str], touched: Mapping[str, str], batched: bool = True
 ) -> Divergence | None:
-    """Return the earliest difference of spikes or outputs; of membranes where only these differ."""
+    """Return the earliest difference of spikes or outputs; of membranes where only these differ.
+
+    Parameters
+    ----------
+    a, b : Mapping[str, array, shape (samples, steps, *shape)]
+        Both runs; without the axis of samples where they are not *batched*.
+    keys : sequence of str
+        Arrays to look at, of one shape on both sides, `in_order`.
+    touched : Mapping[str, str]
+        Pass that last touched each node, by path.
+    batched : bool
+        Whether there is an axis of samples.
+    """
     found = []
-    for number, layer in enumerate(layers):
-        if layer.mismatches:
-            differs = a[layer.key] != b[layer.key]
+    for number, key in enumerate(keys):
+        differs = a[key] != b[key]
+        if differs.any():
             differs = differs if batched else differs[None]
             steps = differs.any(axis=tuple(i for i in range(differs.ndim) if i != 1))
             step = int(np.argmax(steps))
             where = np.argwhere(differs[:, step])[0]
-            found.append((layer.key.startswith(("v/", "i/")), step, number, tuple(int(i) for i in where)))
+            found.append((key.startswith(("v/", "i/")), step, number, tuple(int(i) for i in where)))
     if not found:
         return None
     _, step, number, (sample, *neuron) = min(found)
-    key, path = layers[number].key, layers[number].key.partition("/")[2]
+    key, path = keys[number], keys[number].partition("/")[2]
     at = (*((sample,) if batched else ()), step, *neuron)
 
     def pair(name: str, where: tuple[int, ...]) -> tuple[float, float] | None:

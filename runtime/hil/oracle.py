@@ -21,8 +21,7 @@ import numpy as np
 from spikeport.ir.diagnostics import Diagnostic, UsageError
 from spikeport.ir.ops import Array
 from spikeport.ir.trace import Trace
-from spikeport.runtime.compare import Divergence
-from spikeport.runtime.compare import compare as compare_runs
+from spikeport.runtime.compare import Divergence, first_divergence, in_order, require_rasters
 from spikeport.runtime.hil import metrics
 from spikeport.runtime.hil.device import DeviceRun
 from spikeport.runtime.hil.outcome import GOOD, HilMismatch, Outcome, worst
@@ -140,18 +139,17 @@ def compare(reference: Run, device: Run, policy: Policy | None = None, *, order:
     Raises
     ------
     UsageError
-        E858 where there is nothing to compare, or where the runs differ in samples or steps.
+        E858 where there is nothing to compare, or where the runs differ in samples or steps; E619 for arrays of other names.
     """
     policy = policy or Policy()
     a, b = arrays_of(reference), arrays_of(device)
-    meta: dict[str, Any] = {"batched": True}
+    meta: dict[str, Any] = {}
     for run in (device, reference):
-        meta |= {k: run.meta[k] for k in ("order", "touched") if k in run.meta} if isinstance(run, DeviceRun) else {}
-    if order:
-        meta["order"] = list(order)
+        meta |= run.meta if isinstance(run, DeviceRun) else {}
     wanted = {k for k in a if not policy.layers or k.partition("/")[2] in policy.layers}
     both = [k for k in a if k in wanted and k in b]
     _require_comparable(a, b, both, wanted)
+    require_rasters({k: a[k] for k in both})
     notes = [f"{k} was not compared: the device gave none" for k in sorted(wanted - set(b)) if k.startswith(("v/", "i/"))]
     aligned, checks = _aligned(a, b, both, policy, notes)
     # A layer that was asked for and did not come back is no layer that is right.
@@ -161,12 +159,12 @@ def compare(reference: Run, device: Run, policy: Policy | None = None, *, order:
         checks.append(Check("membrane", "v", float("nan"), policy.membrane, Outcome.MISMATCH, "no membranes came back"))
     for key in both:
         checks += _checks(key, *aligned[key], policy)
-    found = compare_runs(
-        _as_run({k: x for k, (x, _) in aligned.items()}, meta), _as_run({k: y for k, (_, y) in aligned.items()}, meta),
-        names=("reference", "device"),
+    first = first_divergence(
+        {k: x for k, (x, _) in aligned.items()}, {k: y for k, (_, y) in aligned.items()},
+        in_order(both, order or meta.get("order") or ()), meta.get("touched", {}),
     )  # fmt: skip
     return Verdict(
-        worst(c.outcome for c in checks), tuple(checks), {k: _numbers(k, a[k], b[k]) for k in both}, found.first, tuple(notes)
+        worst(c.outcome for c in checks), tuple(checks), {k: _numbers(k, a[k], b[k]) for k in both}, first, tuple(notes)
     )
 
 
@@ -175,12 +173,6 @@ def arrays_of(run: Run) -> dict[str, Array]:
     if isinstance(run, DeviceRun):
         run = run.trace
     return run.arrays() if isinstance(run, Trace) else {str(k): np.asarray(v) for k, v in run.items()}
-
-
-def _as_run(arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> dict[str, Array]:
-    import json
-
-    return {**arrays, "meta": np.array(json.dumps(meta))}
 
 
 def _require_comparable(a: Mapping[str, Array], b: Mapping[str, Array], both: Sequence[str], wanted: set[str]) -> None:
