@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from spikeport.hw_profiles.records import RESOURCES
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def overfull(target: Target, program: Program) -> tuple[Diagnostic, ...]:
-    """Return E404 for every core and chip that holds more than it can, and a warning E405 for full routing tables."""
+    """Return E404 for every core and chip that holds more than it can, and for full routing tables E412, or a warning E405."""
     cores: dict[int, dict[str, int]] = {}
     holds: dict[int, list[str]] = {}
     for s in program.slices:
@@ -31,13 +32,12 @@ def overfull(target: Target, program: Program) -> tuple[Diagnostic, ...]:
                 out.append(_over(target, f"core {core}", sorted(set(holds[core])), resource, used, limit, "E404"))
     for chip in sorted({c // target.fabric.stride for c in cores}):
         inside = [c for c in cores if c // target.fabric.stride == chip]
-        room = target.fabric.cores_of(chip)
-        if (routing := program.routing) is not None:
-            lost = [c for c in inside if not int(routing.machine.cores[chip]) >> (c % target.fabric.stride + 1) & 1]
-            room = len(routing.machine.processors(chip)) if lost else target.fabric.stride
+        seats: Sequence[int] = range(1, target.fabric.cores_of(chip) + 1)
+        if program.routing is not None:
+            seats = program.routing.machine.processors(chip)
         layers = sorted({p for c in inside for p in holds[c]})
-        if max(c % target.fabric.stride for c in inside) >= room:
-            out.append(_over(target, f"chip {chip}", layers, "cores", len(inside), room, "E404"))
+        if any(c % target.fabric.stride + 1 not in seats for c in inside):
+            out.append(_over(target, f"chip {chip}", layers, "cores", len(inside), len(seats), "E404"))
         limit = target.limit("sdram")
         used = sum(cores[c].get("sdram", 0) for c in inside)
         if limit is not None and used > limit:

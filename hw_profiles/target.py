@@ -154,9 +154,10 @@ class Target:
     def check(self, program: Program, *, chips: int | None = None) -> tuple[Diagnostic, ...]:
         """Return everything in *program* that breaks a limit or that the chip lacks.
 
-        Errors are E402 (more chips than *chips*), E403 (delay), E404 (a core or a chip holds too much), E407 (refractory
-        steps) and E520 (a construct that the chip lacks); a warning E405 is a limit that compression may still meet,
-        E522 a layer that stays beside the chip; notes E521 are exact rewrites.
+        Errors are E402 (more chips than *chips*), E403 (delay), E404 (a core or a chip holds too much, or a core is dead),
+        E407 (refractory steps), E412 (a compressed routing table that is too long) and E520 (a construct that the chip
+        lacks); a warning E405 is a limit that compression may still meet, E522 a layer that stays beside the chip; notes
+        E521 are exact rewrites.
         """
         return (
             *self._too_many_chips(program, chips), *self._delays(program), *self._refractory(program),

@@ -12,6 +12,7 @@ from mapped import PROFILE, chain, changed, conv, dense, lif, limited, recurrent
 from spikeport.compiler.mapping import map_graph, remedies
 from spikeport.compiler.mapping.chains import is_population
 from spikeport.compiler.mapping.partition import cut, grids
+from spikeport.hw_profiles.records import Dead
 from spikeport.hw_profiles.target import load_target, target_names
 from spikeport.ir.diagnostics import CapacityError, SpikeportError, UnsupportedError, UsageError
 from spikeport.ir.ops import LIF, Conv2d, Delay, Extras, Input, Linear, Output
@@ -406,6 +407,15 @@ def test_check_finds_a_core_that_the_chip_lacks():
     beyond = dataclasses.replace(program, slices=tuple(Slice(s.path, s.box, 5 * 17 + 16, s.usage) for s in program.slices))
     (found,) = [d for d in target.check(beyond) if d.severity == "error"]
     assert (found.code, found.facts["resource"]) == ("E404", "cores")
+
+
+def test_check_finds_a_dead_core_between_living_ones():
+    target = load_target("spinnaker1").without(Dead(cores=((0, 0, 4),)))
+    program = map_graph(dense(2, 3), PROFILE, target)
+    assert not [d for d in target.check(program) if d.severity == "error"]
+    away = dataclasses.replace(program, slices=tuple(Slice(s.path, s.box, 3, s.usage) for s in program.slices))
+    (found,) = [d for d in target.check(away) if d.severity == "error"]
+    assert (found.code, found.facts["resource"], found.facts["limit"]) == ("E404", "cores", 16)
 
 
 def test_a_table_that_no_compression_makes_fit_is_named_with_its_chip_and_layers():
