@@ -145,7 +145,7 @@ def artifacts(count, folder, seed):
     line, slowest, path = None, 0.0, folder / "artifact"
     for number in range(count):
         if line is None:
-            line = Line(device(), folder / f"worker{number}", 1024, 64, folder / "log")
+            line = Line(folder / f"worker{number}", 1024, 64, folder / "log")
             ask(line, {"do": "connect", "device": device().as_dict(), **line.limits})
         base = rng.choice(whole)
         path.write_bytes(mutated(base, rng) if rng.random() < 0.4 else repacked(base, rng))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
 import select
 import shutil
@@ -37,7 +36,7 @@ def guarded(work: Callable[[], int], lifeline: int, status: int, memory: int) ->
     lifeline : int
         Descriptor that is at its end when the daemon lets go or is gone.
     status : int
-        Descriptor on which the guard says, a JSON line each, what time of processors and memory all processes use.
+        Descriptor on which the guard says, a line each, how many seconds of processor time all processes have used.
     memory : int
         Bytes that all processes together may have in memory.
     """
@@ -74,7 +73,7 @@ def _watch(child: int, lifeline: int, status: int, memory: int) -> int:
     poll.register(ended, select.POLLIN)
     poll.register(lifeline, select.POLLIN | select.POLLHUP)
     os.set_blocking(status, False)
-    said, tree, seen = (-1.0, -1), [child], time.monotonic()
+    said, tree, seen = -1.0, [child], time.monotonic()
     while True:
         ready = {fd for fd, _ in poll.poll(_TICK_S * 1000)}
         if ended in ready:
@@ -88,12 +87,11 @@ def _watch(child: int, lifeline: int, status: int, memory: int) -> int:
         used, held = usage(tree)
         if held > memory:
             return MEMORY
-        now = (round(used, 2), held >> 20)
-        if now != said:
-            said = now
+        if round(used, 2) != said:
+            said = round(used, 2)
             # A daemon that does not read loses lines, not the guard its time.
             with contextlib.suppress(OSError):
-                os.write(status, json.dumps({"cpu": now[0], "mb": now[1]}).encode() + b"\n")
+                os.write(status, f"{said}\n".encode())
 
 
 def descendants(root: int) -> list[int]:
@@ -102,8 +100,7 @@ def descendants(root: int) -> list[int]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
-                parent = Path(f"/proc/{name}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[1]
-                below.setdefault(int(parent), []).append(int(name))
+                below.setdefault(int(_stat(name)[1]), []).append(int(name))
     found, to_see = [], [root]
     while to_see:
         children = below.get(to_see.pop(), [])
@@ -112,12 +109,17 @@ def descendants(root: int) -> list[int]:
     return found
 
 
+def _stat(pid: int | str) -> list[str]:
+    """Return what the system says of a process, from its state on: before that comes its name, which may hold anything."""
+    return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+
+
 def usage(pids: list[int]) -> tuple[float, int]:
     """Return seconds of processor time and bytes in memory of *pids* together; those that end meanwhile do not count."""
     seconds, held = 0.0, 0
     for pid in pids:
         with contextlib.suppress(OSError, ValueError, IndexError):
-            words = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+            words = _stat(pid)
             seconds += (int(words[11]) + int(words[12])) / _HERTZ
             held += int(words[21]) * _PAGE
     return seconds, held

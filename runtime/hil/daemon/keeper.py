@@ -152,7 +152,7 @@ class Keeper(threading.Thread):
         self._say("starting")
         memory = self.config.memory_mb or limits.memory_mb
         folder = self.desk.folder / "work" / f"{name}-{os.urandom(6).hex()}"
-        self.line = Line(self.config, folder, memory, limits.file_mb, self.desk.folder / f"{name}.log")
+        self.line = Line(folder, memory, limits.file_mb, self.desk.folder / f"{name}.log")
         order = {"do": "connect", "device": self.config.as_dict(), **self.line.limits}
         found = wire.info_from(self._order(order, None)[0].get("info"))
         self.info = dataclasses.replace(found, name=name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
 import shutil
@@ -18,7 +17,6 @@ from typing import Any
 
 from spikeport.ir.diagnostics import Diagnostic
 from spikeport.runtime.hil import wire
-from spikeport.runtime.hil.daemon.config import DeviceConfig
 from spikeport.runtime.hil.daemon.guard import MEMORY, SIGNALLED
 from spikeport.runtime.hil.outcome import HilError, Outcome
 
@@ -30,9 +28,12 @@ MARK = "SPIKEPORT_HIL_WORKER"
 
 
 class WorkerLost(HilError):
-    """The worker is gone, or was ended since it did not answer; ``is_crash`` where nobody asked for that."""
+    """The worker is gone (E872), or was ended since it did not answer (E873) or needed too much memory (E878)."""
 
-    is_crash = False
+    @property
+    def is_crash(self) -> bool:
+        """Whether it ended without anybody's asking for that."""
+        return self.diagnostics[0].code == "E872"
 
 
 class Revoked(Exception):
@@ -44,8 +45,6 @@ class Line:
 
     Parameters
     ----------
-    config : DeviceConfig
-        The worker's device.
     folder : Path
         Made for it, and removed with it.
     memory_mb, file_mb : float
@@ -54,11 +53,10 @@ class Line:
         Where the last words of workers go.
     """
 
-    def __init__(self, config: DeviceConfig, folder: Path, memory_mb: float, file_mb: float, log: Path) -> None:
-        self.config, self.folder = config, folder
+    def __init__(self, folder: Path, memory_mb: float, file_mb: float, log: Path) -> None:
+        self.folder = folder
         self.limits = {"memory_bytes": int(memory_mb * 2**20), "file_bytes": int(file_mb * 2**20)}
         self.generation = os.urandom(6).hex()
-        self.memory_mb = 0
         self._cpu = 0.0
         self._text, self._status_text = bytearray(), b""
         folder.mkdir(parents=True, mode=0o700)
@@ -172,8 +170,7 @@ class Line:
                 return False
             *lines, self._status_text = (self._status_text + piece).split(b"\n")
             if lines:
-                found = json.loads(lines[-1])
-                self._cpu, self.memory_mb = found["cpu"], found["mb"]
+                self._cpu = float(lines[-1])
         return True
 
     def _next(self) -> tuple[dict[str, Any], bytes] | None:
@@ -192,12 +189,13 @@ class Line:
         code = self.process.returncode
         if code == MEMORY:
             most = f"{self.limits['memory_bytes'] >> 20:,} MB"
-            return _lost("E878", f"the worker needed more than the {most} of memory that a lease has (phase {phase})",
-                         "run fewer samples or steps at once, or record less",
-                         Outcome.UNSUPPORTED, False)  # fmt: skip
+            what = f"the worker needed more than the {most} of memory that a lease has (phase {phase})"
+            hint = "run fewer samples or steps at once, or record less"
+            return WorkerLost(Diagnostic("E878", "", what, hint), Outcome.UNSUPPORTED)
         how = f"was killed by signal {code - SIGNALLED}" if code > SIGNALLED else f"ended with exit code {code}"
         how = f"was killed by signal {-code}" if code < 0 else how
-        return _lost("E872", f"the worker {how} in the phase {phase}", "load and run again", Outcome.INFRASTRUCTURE, True)
+        what = f"the worker {how} in the phase {phase}"
+        return WorkerLost(Diagnostic("E872", "", what, "load and run again"), Outcome.INFRASTRUCTURE)
 
     def end(self, wait_first: bool = False) -> None:
         """End the worker, its guard and all that they started, and remove the folder; again does no harm."""
@@ -263,13 +261,7 @@ def _environment(folder: Path, scratch: str) -> dict[str, str]:
 
 
 def _late(phase: str, what: str) -> WorkerLost:
-    return _lost("E873", f"the worker {what} in the phase {phase}; it was ended", "run fewer samples or steps, or raise the "
-                 "daemon's limits", Outcome.TIMEOUT, False, {"phase": phase})  # fmt: skip
-
-
-def _lost(
-    code: str, message: str, hint: str, outcome: Outcome, is_crash: bool, facts: dict[str, Any] | None = None
-) -> WorkerLost:
-    error = WorkerLost(Diagnostic(code, "", message, hint, facts or {}), outcome)
-    error.is_crash = is_crash
-    return error
+    hint = "run fewer samples or steps, or raise the daemon's limits"
+    return WorkerLost(
+        Diagnostic("E873", "", f"the worker {what} in the phase {phase}; it was ended", hint, {"phase": phase}), Outcome.TIMEOUT
+    )

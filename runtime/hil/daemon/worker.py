@@ -1,6 +1,6 @@
 """The worker: one process for one lease, which alone touches the device and alone reads what clients send.
 
-    python -m spikeport.runtime.hil.daemon.worker LIFELINE STATUS   (the numbers of two descriptors)
+    python -m spikeport.runtime.hil.daemon.worker LIFELINE STATUS MEMORY   (the numbers of two descriptors, and bytes)
 
 On stdin come messages of `spikeport.runtime.hil.wire`, on stdout go the answers; what a backend prints goes to stderr. Large
 bodies lie in files of the daemon's (inputs, artifacts) or in the worker's own folder (results).
@@ -20,8 +20,6 @@ from spikeport.runtime.hil.daemon.guard import guarded
 
 if TYPE_CHECKING:
     from spikeport.runtime.hil.device import Device
-
-GROUP = "spikeport.hil_drivers"
 
 
 def main(lifeline: int, status: int, memory: int) -> int:
@@ -156,10 +154,9 @@ def open_device(config: dict[str, Any]) -> Device:
         For a backend or a driver that is not there.
     """
     from spikeport.ir.diagnostics import BackendUnavailable, Diagnostic
+    from spikeport.runtime.hil.device import DRIVERS, LocalDevice
 
     if config["backend"]:
-        from spikeport.runtime.hil.device import LocalDevice
-
         return LocalDevice(config["backend"], config["options"], config["target"] or None, config["name"])
     from importlib.metadata import entry_points
 
@@ -169,12 +166,12 @@ def open_device(config: dict[str, Any]) -> Device:
             module, _, function = name.partition(":")
             driver = getattr(importlib.import_module(module), function)
         else:
-            (entry,) = entry_points(group=GROUP, name=name)
+            (entry,) = entry_points(group=DRIVERS, name=name)
             driver = entry.load()
     except Exception as error:
         what = "no installed package offers it" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise BackendUnavailable(
-            Diagnostic("E500", "", f"the driver {name!r} cannot be loaded: {what}", f"drivers are entry points of {GROUP}")
+            Diagnostic("E500", "", f"the driver {name!r} cannot be loaded: {what}", f"drivers are entry points of {DRIVERS}")
         ) from error
     return driver({**config["config"], "name": config["name"], "target": config["target"]})
 
