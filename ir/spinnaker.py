@@ -96,14 +96,14 @@ class Core:
         """
         entering = [np.minimum(slot, MOST) << s for slot, s in zip(self.slots(x), self.shifts, strict=True)]
         if self.decay is not None and self.init is not None:
-            held = (_bits(state.i.real), _bits(state.i.imag))
+            held = (word_bits(state.i.real), word_bits(state.i.imag))
             entering = [
                 word((old * self.decay >> 32) + (new * self.init >> 32)) for old, new in zip(held, entering, strict=True)
             ]
         exc, inh = entering
         state.i = (exc + 1j * inh) / ONE
         rest = word((self.resistance * word(exc - inh + self.i_offset) >> 15) + self.v_rest)
-        before = _bits(state.v)
+        before = word_bits(state.v)
         after = word(rest - (self.exp_tc * word(rest - before) >> 15))
         counting = state.held > 0
         v = np.where(counting, before, after)
@@ -114,7 +114,8 @@ class Core:
         return spikes.astype(np.int64)
 
 
-def _bits(values: Array) -> Array:
+def word_bits(values: Array) -> Array:
+    """Return *values*, in units, as the bits (int64) of s16.15."""
     return np.rint(np.asarray(values, np.float64) * ONE).astype(np.int64)
 
 
@@ -186,10 +187,14 @@ def shifts_of(notes: Mapping[str, Any]) -> tuple[int, int]:
     return exc, inh
 
 
+def slots_per_unit(weight: Array, shifts: tuple[int, int]) -> Array:
+    """Return how many units of a slot 1 nA makes in the ring buffer of each of *weight*: excitatory ones are positive."""
+    return np.asarray(np.where(weight > 0, *(2.0 ** (15 - s) for s in shifts)))
+
+
 def weight_bits(weight: Array, shifts: tuple[int, int]) -> Array:
     """Return *weight* as the 16-bit numbers of the synapses, inhibitory ones negative; raise ValueError off the grid."""
-    scale = np.where(weight > 0, 2.0 ** (15 - shifts[0]), 2.0 ** (15 - shifts[1]))
-    exact = np.asarray(weight, np.float64) * scale
+    exact = np.asarray(weight, np.float64) * slots_per_unit(weight, shifts)
     bits = np.rint(exact)
     if np.any(exact != bits) or np.any(np.abs(bits) > MOST):
         raise ValueError(f"its weights are no 16-bit numbers shifted left by {shifts[0]} and {shifts[1]}")

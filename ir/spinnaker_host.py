@@ -14,10 +14,10 @@ import math
 from collections.abc import Callable
 from decimal import Decimal, localcontext
 
-#: One, in s16.15 and in u0.32.
-ONE, FULL = 1 << 15, 1 << 32
+from spikeport.ir.spinnaker import FULL, LIMIT, ONE
+
 #: Largest word.
-LARGEST = (1 << 31) - 1
+LARGEST = LIMIT - 1
 #: Below this argument the exponential is 0.
 LEAST = -340695
 #: Integers whose exponential is in the table: -13 to 12.

@@ -9,7 +9,7 @@ import numpy as np
 from spikeport.compiler.integer.links import Incoming
 from spikeport.compiler.integer.reach import spread
 from spikeport.ir.ops import Array, Linear
-from spikeport.ir.spinnaker import MOST
+from spikeport.ir.spinnaker import MOST, slots_per_unit
 
 #: Shares of the largest scale that are tried, and most weights for which they are.
 SHARES = tuple(float(s) for s in np.linspace(1.0, 0.75, 26))
@@ -24,7 +24,7 @@ def by_row(scale: Array, weight: Array) -> Array:
 
 def bits_of(weight: Array, scale: Array, shifts: tuple[int, int]) -> Array:
     """Return *weight* in units of its ring buffers, before it is cut at 16 bits, as whole floats."""
-    return np.asarray(np.rint(weight * by_row(scale, weight) * np.where(weight > 0, *(2.0 ** (15 - s) for s in shifts))))
+    return np.asarray(np.rint(weight * by_row(scale, weight) * slots_per_unit(weight, shifts)))
 
 
 def fitted(scale: Array, shifts: tuple[int, int], incoming: Sequence[Incoming], alone: bool) -> Array:
@@ -48,7 +48,7 @@ def fitted(scale: Array, shifts: tuple[int, int], incoming: Sequence[Incoming], 
         error = np.zeros(scale.shape)
         for one in incoming:
             bits = np.clip(bits_of(one.weight, scale * share, shifts), -MOST, MOST)
-            unit = by_row(scale * share, one.weight) * np.where(one.weight > 0, *(2.0 ** (15 - s) for s in shifts))
+            unit = by_row(scale * share, one.weight) * slots_per_unit(one.weight, shifts)
             wrong = (bits / unit - one.weight) * max(abs(one.least), abs(one.most))
             error = error + spread(np.sum(wrong**2, axis=tuple(range(1, wrong.ndim))), one.merged.op, scale.shape)
         if not alone:

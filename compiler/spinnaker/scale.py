@@ -24,7 +24,7 @@ from spikeport.compiler.spinnaker.registers import Decays
 from spikeport.compiler.spinnaker.rule import spynnaker_rule
 from spikeport.ir.diagnostics import Diagnostic, UnsupportedError
 from spikeport.ir.ops import Array, Linear
-from spikeport.ir.spinnaker import MOST, MOST_SHIFT, ONE
+from spikeport.ir.spinnaker import MOST, MOST_SHIFT, ONE, slots_per_unit
 
 #: Largest membrane and currents, of the 65,536 that a word holds: differences of two must fit.
 CURRENT, REST = 16384.0, 8192.0
@@ -72,7 +72,7 @@ class Choice:
     def real(self, number: int) -> Array:
         """Return the weights of a connection as currents in nA."""
         bits = self.weights[number]
-        return np.asarray(bits * np.where(bits > 0, *(2.0 ** (s - 15) for s in self.shifts)))
+        return np.asarray(bits / slots_per_unit(bits, self.shifts))
 
     def modelled(self, number: int) -> Array:
         """Return the weights of a connection as currents in units of the model's membrane."""

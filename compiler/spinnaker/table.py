@@ -12,7 +12,7 @@ from spikeport.compiler.integer.table import Row, row, span, whole
 from spikeport.compiler.spinnaker.scale import Choice
 from spikeport.compiler.spinnaker.settle import Settled
 from spikeport.ir.ops import Array
-from spikeport.ir.spinnaker import FULL, ONE
+from spikeport.ir.spinnaker import FULL, word_bits
 
 
 def rows_of(
@@ -21,16 +21,16 @@ def rows_of(
     """Yield the rows of one population and of the connections into it."""
     scale, decays = done.scale, done.decays
     if dyn.threshold is not None and done.threshold is not None:
-        yield row(path, "V_thresh", dyn.threshold, _bits(done.threshold), 0, done.threshold / scale)
-    yield row(path, "exp_TC", dyn.beta, _bits(decays.beta), 0, decays.beta)
+        yield row(path, "V_thresh", dyn.threshold, word_bits(done.threshold), 0, done.threshold / scale)
+    yield row(path, "exp_TC", dyn.beta, word_bits(decays.beta), 0, decays.beta)
     if dyn.alpha is not None and decays.alpha is not None:
         yield row(path, "decay", dyn.alpha, np.rint(decays.alpha * FULL).astype(np.int64), 0, decays.alpha)
     if np.any(done.rest):
         exact = done.rest / scale
-        yield row(path, "V_rest", exact, _bits(done.rest), 0, exact)
+        yield row(path, "V_rest", exact, word_bits(done.rest), 0, exact)
     for name, state in (("v_init", done.v_init), ("i_init", done.i_init)):
         if np.any(state):
-            yield row(path, name, state / scale, _bits(state), 0, state / scale)
+            yield row(path, name, state / scale, word_bits(state), 0, state / scale)
     if done.refractory is not None:
         yield row(path, "T_refract", done.refractory, done.refractory, 0, done.refractory)
     place = [i for i, link in enumerate(links) if link.target == path]
@@ -51,7 +51,3 @@ def _weights(name: str, old: Array, choice: Choice, number: int) -> Iterator[Row
             name, kind, span(old[some]), whole(bits[some]), (shift, shift), span(real[some]), error,
             cut if choice.cut[number] else 0, int(np.count_nonzero(bits[some] == 0)), int(np.count_nonzero(some)),
         )  # fmt: skip
-
-
-def _bits(values: Array) -> Array:
-    return np.asarray(np.rint(values * ONE), np.int64)
