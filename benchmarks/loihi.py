@@ -34,7 +34,8 @@ from enginebench.host import host
 
 from spikeport.backends.engine.execute import EngineExecutable
 from spikeport.backends.engine.walk import make_ready
-from spikeport.backends.lava.environment import REMEDY, find_environment, python_of
+from spikeport.backends.environments import python_of
+from spikeport.backends.lava.environment import KIT
 from spikeport.ir import Edge, Graph, Node, parse_profile
 from spikeport.ir.network import StepNetwork, build_network
 from spikeport.ir.ops import LIF, Conv2d, Discrete, Extras, Flatten, Input, Linear, Op, Output
@@ -229,9 +230,9 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose name holds TEXT")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    place, why = find_environment()
+    place, why = KIT.find()
     if place is None:
-        print(f"{why}: {REMEDY}", file=sys.stderr)
+        print(f"{why}: {KIT.remedy}", file=sys.stderr)
         return 5
     about = host()
     print(f"{about['cpu']}, {about['cores_usable']} cores, load {about['load_before']}; Lava: {why}")

@@ -252,7 +252,8 @@ def main() -> None:
     if args.ours:
         print(json.dumps(ours(next(c for c in CASES if c.name == args.ours))))
         return
-    from spikeport.backends.spinnaker.environment import KIT, WORKER, python_of
+    from spikeport.backends.environments import python_of
+    from spikeport.backends.spinnaker.environment import KIT, WORKER
 
     place, why = KIT.find()
     if place is None:

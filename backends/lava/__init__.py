@@ -2,7 +2,7 @@
 
 `ways` finds what joins populations, and what Lava lacks; `plan` says which processes there are; `line` starts the worker
 (the files of `worker/`, which need lava-nc and nothing of ours), hands it the plan and the inputs, and ends it whatever
-happens; `results` makes a trace of what it recorded. `environment` and `install` find and build what the worker runs in.
+happens. `environment` says what the worker runs in.
 """
 
 from spikeport.backends.lava.backend import BACKEND, LavaBackend

@@ -14,7 +14,7 @@ import numpy as np
 from spikeport.backends.base import Availability, Backend, Executable, Fidelity
 from spikeport.backends.course import Course
 from spikeport.backends.heard import Heard, make_trace, wanted
-from spikeport.backends.lava.environment import KIT, REMEDY, find_environment
+from spikeport.backends.lava.environment import KIT
 from spikeport.backends.lava.line import Line
 from spikeport.backends.lava.plan import Plan, make_plan
 from spikeport.backends.lava.ways import findings
@@ -138,8 +138,8 @@ class LavaBackend(Backend):
         return "bit_exact" if arithmetic == "loihi" else "float"
 
     def available(self) -> Availability:
-        place, why = find_environment()
-        return Availability(True) if place is not None else Availability(False, why, REMEDY)
+        place, why = KIT.find()
+        return Availability(True) if place is not None else Availability(False, why, KIT.remedy)
 
     def check(self, program: Program) -> tuple[Diagnostic, ...]:
         found = super().check(program)
@@ -153,9 +153,9 @@ class LavaBackend(Backend):
 
     def emit(self, program: Program) -> Executable:
         self.require(program)
-        place, why = find_environment()
+        place, why = KIT.find()
         if place is None:
-            raise RunError(Diagnostic("E541", "", why, REMEDY))
+            raise RunError(Diagnostic("E541", "", why, KIT.remedy))
         return LavaExecutable(build_network(program.graph, program.profile, program.arithmetic), place, self.conv)
 
     def script(self, program: Program, inputs: Mapping[str, Array], title: str) -> Mapping[str, str | Mapping[str, Array]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spikeport.backends.environments import Kit, python_of
+from spikeport.backends.environments import Kit
 
 #: Folder of the worker's own files.
 WORKER = Path(__file__).resolve().parent / "worker"
@@ -28,12 +28,5 @@ KIT = Kit(
     expected={"spikes": [0, 0, 0, 1, 0, 0, 1, 0, 0, 1]},
     bare=True,
 )  # fmt: skip
-REMEDY = KIT.remedy
 
-
-def find_environment() -> tuple[Path | None, str]:
-    """Return the environment, and a line about it: what it is, or why there is none."""
-    return KIT.find()
-
-
-__all__ = ["KIT", "REMEDY", "WORKER", "find_environment", "python_of"]
+__all__ = ["KIT", "WORKER"]

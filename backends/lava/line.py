@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from spikeport.backends.lava.environment import WORKER, python_of
+from spikeport.backends.environments import python_of
+from spikeport.backends.lava.environment import WORKER
 from spikeport.backends.lava.plan import Plan
 from spikeport.backends.processes import end_group
 from spikeport.ir.diagnostics import Diagnostic, RunError, UsageError

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from spikeport.backends.environments import python_of
 from spikeport.backends.processes import end_group
-from spikeport.backends.spinnaker.environment import KIT, WORKER, python_of
+from spikeport.backends.spinnaker.environment import KIT, WORKER
 from spikeport.ir.diagnostics import BackendUnavailable, Diagnostic, RunError, UsageError
 from spikeport.ir.ops import Array
 

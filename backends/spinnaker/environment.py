@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spikeport.backends.environments import Kit, python_of
+from spikeport.backends.environments import Kit
 
 #: Folder of the worker's own files.
 WORKER = Path(__file__).resolve().parent / "worker"
@@ -24,4 +24,4 @@ KIT = Kit(
     expected={"cores": 3, "chips": 1},
 )
 
-__all__ = ["KIT", "WORKER", "python_of"]
+__all__ = ["KIT", "WORKER"]

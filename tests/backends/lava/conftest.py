@@ -1,22 +1,16 @@
 """One worker with the real Lava for a whole session; where there is none the tests fail under `make test`, else skip."""
 
-import os
-
 import pytest
+from aside import needed
 
-from spikeport.backends.lava.environment import REMEDY, find_environment
+from spikeport.backends.lava.environment import KIT
 from spikeport.backends.lava.line import Line
 
 
 @pytest.fixture(scope="session")
 def environment():
     """The worker's environment."""
-    place, why = find_environment()
-    if place is None:
-        if os.environ.get("SPIKEPORT_REQUIRE_LAVA"):
-            pytest.fail(f"{why}: {REMEDY}")
-        pytest.skip(f"needs Lava; {why}: {REMEDY}")
-    return place
+    return needed(KIT)
 
 
 class Worker:

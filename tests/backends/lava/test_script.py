@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from loihi import loihi_networks
 
 import spikeport
+from spikeport.backends.environments import python_of
 from spikeport.backends.lava.backend import LavaBackend, LavaExecutable
-from spikeport.backends.lava.environment import python_of
 from spikeport.backends.lava.script import script_files
 from spikeport.ir import Edge, Graph, Node, parse_profile
 from spikeport.ir.diagnostics import UnsupportedError

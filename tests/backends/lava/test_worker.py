@@ -13,8 +13,8 @@ import pytest
 from loihi import GRID, on_grid_lif
 
 import spikeport
+from spikeport.backends.environments import python_of
 from spikeport.backends.lava.backend import LavaBackend, LavaExecutable
-from spikeport.backends.lava.environment import python_of
 from spikeport.backends.processes import living
 from spikeport.ir import Edge, Graph, Node
 from spikeport.ir.diagnostics import BackendUnavailable, RunError, UnsupportedError

@@ -14,9 +14,9 @@ from pretended_spinnaker import Machine
 from spinnaker_nets import DT, NETS, PROFILE, chain, compiled, cuba, lif, spikes, weights
 
 import spikeport
+from spikeport.backends.environments import python_of
 from spikeport.backends.matrices import matrix_of
 from spikeport.backends.spinnaker.backend import BACKEND
-from spikeport.backends.spinnaker.environment import python_of
 from spikeport.backends.spinnaker.start import walked_back
 from spikeport.ir.diagnostics import UnsupportedError
 from spikeport.ir.network import build_network

@@ -6,10 +6,11 @@ import signal
 
 import numpy as np
 import pytest
+from aside import needed
 from hil_bench import PATIENCE_S, orphans, parent, running, until
 
 import spikeport
-from spikeport.backends.lava.environment import REMEDY, find_environment
+from spikeport.backends.lava.environment import KIT as LAVA
 from spikeport.ir.diagnostics import RunError
 from spikeport.ir.graph import Edge, Graph, Node
 from spikeport.ir.ops import LIF, Affine, Input, Output
@@ -27,18 +28,10 @@ LIMITS = {"memory_mb": 4096.0, "stall_s": 60.0}
 RUN = {"record": "all", "record_state": True}
 
 
-def need_lava():
-    place, why = find_environment()
-    if place is None:
-        if os.environ.get("SPIKEPORT_REQUIRE_LAVA"):
-            pytest.fail(f"{why}: {REMEDY}")
-        pytest.skip(f"needs Lava; {why}: {REMEDY}")
-
-
 @pytest.fixture(params=["engine", "reference", "brian2", "lava"])
 def backend(request):
     if request.param == "lava":
-        need_lava()
+        needed(LAVA)
     elif request.param == "brian2":
         pytest.importorskip("brian2")
     return request.param
@@ -103,7 +96,7 @@ def children(pid, among):
 
 @pytest.mark.parametrize("whom", ["worker", "guard", "lava"])
 def test_of_lava_nothing_is_left_when_somebody_kills_it(whom, tmp_path):
-    need_lava()
+    needed(LAVA)
     program = artifact("lava")
     with running(tmp_path / "state", DeviceConfig("sim", backend="lava"), limits=LIMITS) as daemon:
         state, line = daemon.service.config.state, daemon.service.keepers["sim"]
