@@ -89,6 +89,10 @@ class Core:
         exc, inh = (np.rint(p * 2.0 ** (15 - s)).astype(np.int64) for p, s in zip(parts, self.shifts, strict=True))
         return exc, inh
 
+    def rest(self, exc: Array, inh: Array) -> Array:
+        """Return what membranes tend to under the two currents, all in bits."""
+        return word((self.resistance * word(exc - inh + self.i_offset) >> 15) + self.v_rest)
+
     def step(self, state: State, x: Array) -> Array:
         """Advance *state* by one step with the finished input *x* (batch, *shape); return the spikes (int64).
 
@@ -102,8 +106,7 @@ class Core:
             ]
         exc, inh = entering
         state.i = (exc + 1j * inh) / ONE
-        rest = word((self.resistance * word(exc - inh + self.i_offset) >> 15) + self.v_rest)
-        before = word_bits(state.v)
+        rest, before = self.rest(exc, inh), word_bits(state.v)
         after = word(rest - (self.exp_tc * word(rest - before) >> 15))
         counting = state.held > 0
         v = np.where(counting, before, after)

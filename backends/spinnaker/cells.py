@@ -16,10 +16,10 @@ from spikeport.ir.dynamics import NeuronModel
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Array, Shape
 from spikeport.ir.program import Program
-from spikeport.ir.spinnaker import FULL, ONE, Core
+from spikeport.ir.spinnaker import FULL, ONE, Core, word_bits
 from spikeport.ir.spinnaker_host import membrane, synapse, tau_m_of, tau_syn_of
 
-#: Largest number of sPyNNaker's s16.15: a threshold that no membrane reaches.
+#: Near the largest number of s16.15: the threshold of what is not to spike.
 NEVER = 65535.0
 #: Bits of a ring buffer's index: neuron, synapse type and delay share them (sPyNNaker 7.4.1, ``MAX_RING_BUFFER_BITS``).
 RING_BITS = 14
@@ -129,7 +129,7 @@ def _cell(network: StepNetwork, path: str, per_core: int) -> Cell:
     if tau_syn is not None and core.decay is not None:
         # The machine lets currents decay at the end of a step, so that the first one takes its own as they are.
         for name, current in (("isyn_exc", np.maximum(model.i_init, 0)), ("isyn_inh", np.maximum(-model.i_init, 0))):
-            initial[name] = (np.rint(current * ONE).astype(np.int64) * core.decay >> 32) / ONE
+            initial[name] = (word_bits(current) * core.decay >> 32) / ONE
     return Cell(
         path, "IF_curr_delta" if tau_syn is None else "IF_curr_exp", core.shape,
         {name: np.broadcast_to(value, core.shape).ravel() for name, value in found.items()},

@@ -20,6 +20,7 @@ from spikeport.backends.spinnaker.plan import Plan, make_plan
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Array
 from spikeport.ir.program import Program
+from spikeport.ir.spinnaker import ONE
 from spikeport.ir.trace import Recording, Trace
 
 
@@ -87,9 +88,7 @@ class CoresExecutable(Executable):
     def _heard(self, parts: list[dict[str, Array]], keys: tuple[tuple[str, str], ...], course: Course) -> Heard:
         n = len(self.plan.v)
         whole = {key: np.concatenate([part[key] for part in parts]) if parts else np.zeros((0, n)) for key in "svu"}
-        return {
-            (path, key): whole[key][:, self.plan.populations[path]] / (1.0 if key == "s" else 2.0**15) for path, key in keys
-        }
+        return {(path, key): whole[key][:, self.plan.populations[path]] / (1 if key == "s" else ONE) for path, key in keys}
 
     def _meta(self, parts: list[dict[str, Array]]) -> dict[str, Any]:
         """Return the slots that saturated and the largest contents of ring buffers, by population."""

@@ -12,7 +12,7 @@ from spikeport.backends.matrices import Synapses, matrix_of
 from spikeport.backends.ways import Way, ways_of
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Array, Input
-from spikeport.ir.spinnaker import LIMIT, Core, weight_bits
+from spikeport.ir.spinnaker import LIMIT, Core, weight_bits, word_bits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +101,7 @@ def make_plan(network: StepNetwork) -> Plan:
     }
     models = [network.models[path] for path in cores]
     state = {
-        name: np.concatenate([np.rint(getattr(m, name).reshape(-1) * 2.0**15).astype(np.int64) for m in models] + [none])
+        name: np.concatenate([word_bits(getattr(m, name)).reshape(-1) for m in models] + [none])
         for name in ("v_init", "i_init")
     }
     held = [np.zeros(m.shape, np.int64) if m.held_init is None else m.held_init for m in models]

@@ -12,7 +12,7 @@ import numpy as np
 
 from spikeport.ir.dynamics import State
 from spikeport.ir.ops import Array
-from spikeport.ir.spinnaker import LIMIT, ONE, Core, word
+from spikeport.ir.spinnaker import LIMIT, ONE, Core, word_bits
 
 
 def walked_back(core: Core, v_init: Array, i_init: Array, held: Array) -> Array | None:
@@ -33,7 +33,7 @@ def walked_back(core: Core, v_init: Array, i_init: Array, held: Array) -> Array 
         On the grid of s16.15.
     """
     shape = core.shape
-    wanted = np.rint(np.broadcast_to(v_init, shape) * ONE).astype(np.int64)
+    wanted = word_bits(np.broadcast_to(v_init, shape))
     steps = np.broadcast_to(np.asarray(held, np.int64), shape)
     rests = _rests(core, i_init, int(steps.max(initial=0)))
     v = wanted
@@ -58,8 +58,7 @@ def _rests(core: Core, i_init: Array, steps: int) -> list[Array]:
     state, found = _beginning(core, np.zeros(core.shape), i_init), []
     for _ in range(steps):
         core.step(state, np.zeros((1, *core.shape)))
-        exc, inh = (np.rint(part[0] * ONE).astype(np.int64) for part in (state.i.real, state.i.imag))
-        found.append(word((core.resistance * word(exc - inh + core.i_offset) >> 15) + core.v_rest))
+        found.append(core.rest(word_bits(state.i.real[0]), word_bits(state.i.imag[0])))
     return found
 
 
@@ -70,5 +69,5 @@ def _arrives(core: Core, v: Array, i_init: Array, steps: Array, wanted: Array) -
     for step in range(1, int(steps.max(initial=0)) + 1):
         if np.any(core.step(state, np.zeros((1, *core.shape)))[0][step <= steps]):
             return False
-        there |= (steps == step) & (np.rint(state.v[0] * ONE).astype(np.int64) == wanted)
+        there |= (steps == step) & (word_bits(state.v[0]) == wanted)
     return bool(np.all(there))

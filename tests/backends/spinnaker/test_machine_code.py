@@ -65,7 +65,6 @@ def prepared(code, core, state):
         bits(state.v), core.v_rest, core.resistance, core.exp_tc, core.i_offset, state.held[0], core.v_reset, core.refractory,
     ], axis=1)  # fmt: skip
     zero = np.zeros(n, np.int64)
-    zero = np.zeros(n, np.int64)
     at = {"neurons": m.put(neurons.reshape(-1)), "bits": m.put(zero)}
     words = [m.put(zero) for _ in range(3)]
     indices = [m.put(zero) for _ in range(3)]
