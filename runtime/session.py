@@ -228,7 +228,7 @@ def selected(graph: Graph, record: tuple[str, ...] | str) -> tuple[str, ...]:
     known = [n.path for n in graph]
     wrong = [
         Diagnostic(
-            "E622", path, f"there is no node {path!r} to record{did_you_mean(path, known)}", f"one of {_some(known)}, or all"
+            "E622", path, f"there is no node {path!r} to record{did_you_mean(path, known)}", f"one of {some_of(known)}, or all"
         )
         for path in paths
         if path not in graph
@@ -238,7 +238,8 @@ def selected(graph: Graph, record: tuple[str, ...] | str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(paths))
 
 
-def _some(names: list[str], most: int = 20) -> str:
+def some_of(names: Sequence[str], most: int = 20) -> str:
+    """Return *names* as a list to read: the first *most* of them, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 

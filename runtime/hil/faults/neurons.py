@@ -19,6 +19,7 @@ from spikeport.ir.schedule import schedule
 from spikeport.ir.shapes import infer_shapes
 from spikeport.runtime.hil.faults.draws import hit, layers_of, not_here
 from spikeport.runtime.hil.faults.spec import Fault
+from spikeport.runtime.session import some_of
 
 #: A threshold that nothing reaches, and with the other sign one that everything is above.
 BEYOND = 1e30
@@ -76,7 +77,7 @@ def dead_cores(program: Program, faults: tuple[Fault, ...]) -> Program:
         elif fault.get("core") in cores:
             dead.add(fault.get("core"))
         else:
-            raise not_here(fault, "the program does not use that core", f"cores {_some(cores)}")
+            raise not_here(fault, "the program does not use that core", f"cores {some_of([str(c) for c in cores], 12)}")
     shapes = infer_shapes(program.graph)[0].output
     masks = {path: held_by(program, path, shapes[path], dead) for path in {s.path for s in program.slices if s.core in dead}}
     spiking = {path: m for path, m in masks.items() if program.graph[path].op.is_spiking}
@@ -120,7 +121,8 @@ def dead_links(program: Program, faults: tuple[Fault, ...]) -> set[tuple[int, in
         elif one in links:
             dead.add(one)
         else:
-            raise not_here(fault, "no spikes go that way", f"links {_some([f'{a} to {b}' for a, b in links]) or 'none'}")
+            known = some_of([f"{a} to {b}" for a, b in links], 12)
+            raise not_here(fault, "no spikes go that way", f"links {known or 'none'}")
     return dead
 
 
@@ -213,8 +215,3 @@ def _cores(program: Program, fault: Fault) -> tuple[int, ...]:
             fault, "the program is mapped on no chip, so it has no cores", "compile it for a target: --target loihi2"
         )
     return program.cores
-
-
-def _some(words: object, most: int = 12) -> str:
-    names = [str(w) for w in words]  # type: ignore[attr-defined]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
