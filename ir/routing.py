@@ -94,6 +94,12 @@ class Machine:
         return chip * self.stride + processor - 1
 
 
+def key_bits(box: Box, blocks: tuple[int, ...] = ()) -> int:
+    """Return how many bits of a key number the neurons of *box* and, above them, the *blocks* of a delay slice."""
+    size = math.prod(stop - start for start, stop in box)
+    return (size - 1).bit_length() + (max(blocks, default=1) - 1).bit_length()
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
     """What sends packets: a slice of a population, a piece of an input, or the delay slice of one of these.
@@ -146,7 +152,7 @@ class Sender:
     @property
     def width(self) -> int:
         """Bits of the key that number the neurons."""
-        return (self.size - 1).bit_length()
+        return key_bits(self.box)
 
     def keys(self) -> Array:
         """Return all keys that it can send, ascending, as int64."""

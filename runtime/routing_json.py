@@ -12,7 +12,7 @@ from spikeport.ir.diagnostics import ArtifactError, Diagnostic
 from spikeport.ir.graph import Graph
 from spikeport.ir.ops import Array
 from spikeport.ir.program import Slice
-from spikeport.ir.routing import LINK_BITS, MAX_PROCESSORS, Machine, Routing, Sender, Tables, Trees, opposite
+from spikeport.ir.routing import LINK_BITS, MAX_PROCESSORS, Machine, Routing, Sender, Tables, Trees, key_bits, opposite
 from spikeport.ir.shapes import infer_shapes
 
 #: Most chips of a machine that is read, and rows of all its trees or tables together.
@@ -174,7 +174,7 @@ def _senders(data: Any, machine: Machine, graph: Graph, slices: tuple[Slice, ...
         chip, processor = machine.place(core)
         s = Sender(path, tuple(ranges), chip, processor, core, key, mask, index, tuple(blocks), steps)
         span = (_KEY & ~mask) + 1
-        room = 1 << (s.width + (max(blocks, default=1) - 1).bit_length())
+        room = 1 << key_bits(s.box, s.delay_blocks)
         if key & ~mask or span & (span - 1) or room > span or blocks != sorted(set(blocks)):
             raise _wrong(f"{where}: key {key:#x} and mask {mask:#x} do not number its {s.size:,} neurons")
         if not int(machine.cores[chip]) >> processor & 1:

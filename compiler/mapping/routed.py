@@ -20,7 +20,7 @@ from spikeport.hw_profiles.target import Target
 from spikeport.ir.diagnostics import CapacityError, Diagnostic, InternalError
 from spikeport.ir.ops import Array
 from spikeport.ir.program import Program, Slice
-from spikeport.ir.routing import Machine, Routing, Sender
+from spikeport.ir.routing import Machine, Routing, Sender, key_bits
 from spikeport.ir.shapes import Shapes
 
 
@@ -127,7 +127,7 @@ def _no_room(vertex: Vertex, target: Target) -> CapacityError:
 
 def _routed(draft: Program, wired: Wiring, machine: Machine, cores: Array) -> Program:
     vertices = wired.vertices
-    group, width = _groups(vertices), np.array([_bits(v) for v in vertices], np.int64)
+    group, width = _groups(vertices), np.array([key_bits(v.box, v.blocks) for v in vertices], np.int64)
     chip = cores // machine.stride
     wires = Wires.of(len(vertices), wired.source, cores[wired.target], machine)
     trees = route(machine, group, chip, wires)
@@ -154,13 +154,6 @@ def _groups(vertices: Sequence[Vertex]) -> Array:
     """Return a number for each population's senders, and another for its delay slices, in the order of appearance."""
     numbers: dict[tuple[str, int], int] = {}
     return np.array([numbers.setdefault((v.path, v.steps), len(numbers)) for v in vertices], np.int64)
-
-
-def _bits(vertex: Vertex) -> int:
-    size = 1
-    for first, last in vertex.box:
-        size *= last - first
-    return (size - 1).bit_length() + (max(vertex.blocks, default=1) - 1).bit_length()
 
 
 def _believe(proof: Replay, routing: Routing) -> None:
