@@ -189,9 +189,7 @@ class Target:
         )  # fmt: skip
 
     def _delays(self, program: Program) -> tuple[Diagnostic, ...]:
-        sizes: dict[str, int] = {}
-        for s in program.slices:
-            sizes[s.path] = max(s.size, sizes.get(s.path, 1))
+        sizes = program.largest()
         limits = [self.longest_delay(sizes.get(p.target, 1)) for p in program.projections]
         own = int(program.arithmetic == "loihi")  # every spike takes a step there, and the chip's delay comes on top
         beside = " beside the one that every spike takes" if own else ""

@@ -115,7 +115,14 @@ class Program:
         """Return the slices of the population *path*, in the order of their boxes."""
         return tuple(sorted((s for s in self.slices if s.path == path), key=lambda s: s.box))
 
+    def largest(self) -> dict[str, int]:
+        """Return the neurons of the largest slice of each population."""
+        sizes: dict[str, int] = {}
+        for s in self.slices:
+            sizes[s.path] = max(s.size, sizes.get(s.path, 1))
+        return sizes
+
     @property
     def cores(self) -> tuple[int, ...]:
-        """Indices of the cores that hold something."""
+        """Indices of the cores that hold slices; those of inputs and delay slices are in ``routing.cores``."""
         return tuple(sorted({s.core for s in self.slices}))

@@ -44,14 +44,14 @@ def map_sequential(
 
     def mapped(chip: Target) -> Program:
         cuts = partition(populations(chip), chip)
+        loose = tuple(Slice(p, box, -1, used) for p in order for box, used in cuts[p])
         if chip.fabric.tables != "none":
             # Compiled code: loads late.
             from spikeport.compiler.mapping.routed import place_and_route
 
-            loose = tuple(Slice(p, box, -1, used) for p in order for box, used in cuts[p])
             draft = Program(graph, profile, arithmetic, chip.name, 0, loose, found)
             return place_and_route(draft, into, shapes, chip, chips)
-        slices, taken = place_in_order([Slice(p, box, -1, used) for p in order for box, used in cuts[p]], chip)
+        slices, taken = place_in_order(loose, chip)
         return Program(graph, profile, arithmetic, chip.name, taken, slices, found)
 
     def chips_on(chip: Target) -> int | None:
@@ -104,8 +104,9 @@ def _usage(program: Program, into: Mapping[str, tuple[Chain, ...]], target: Targ
                 chip = core // target.fabric.stride
                 chips[chip] = chips.get(chip, 0) + total.get(name, 0)
             out[name] = (max(chips.values(), default=0), target.limit(name))
-    out["cores"] = (len(cores), sum(target.fabric.cores_of(chip) for chip in range(program.chips)))
-    if (routing := program.routing) is not None:
+    if (routing := program.routing) is None:
+        out["cores"] = (len(cores), sum(target.fabric.cores_of(chip) for chip in range(program.chips)))
+    else:
         taken = {c // routing.machine.stride for c in routing.cores}
         out["cores"] = (len(routing.cores), sum(len(routing.machine.processors(chip)) for chip in taken))
     assert set(out) <= {*RESOURCES, "cores"}

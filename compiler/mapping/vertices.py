@@ -71,9 +71,7 @@ def wiring(draft: Program, target: Target, found: Traffic) -> Wiring:
     found : Traffic
         Links between its slices.
     """
-    sizes: dict[str, int] = {}
-    for s in found.senders:
-        sizes[s.path] = max(s.size, sizes.get(s.path, 1))
+    sizes = draft.largest()
     native = [target.native_delay(sizes[chain.target]) or 1 for chain in found.chains]
     blocks = [_blocks(chain, draft.graph, draft.profile, n) for chain, n in zip(found.chains, native, strict=True)]
     waits: dict[int, dict[int, set[int]]] = {}
