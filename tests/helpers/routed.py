@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from mapped import PROFILE, lif
 
@@ -16,6 +18,7 @@ from spikeport.ir.ops import Conv2d, Flatten, Input, Linear, Output, SumPool2d
 from spikeport.ir.program import Program
 from spikeport.ir.routing import Machine, Routing, Tables
 from spikeport.ir.shapes import infer_shapes
+from spikeport.ir.units import Quantity
 
 
 def with_dead(target: Target, chips: int, share: float, seed: int) -> Target:
@@ -169,10 +172,6 @@ def mapped_at_random(seed: int, chips: int, target: Target, share: float = 0.05)
 
 def limited_to(target: Target, neurons: int) -> Target:
     """*target* with cores of *neurons* neurons."""
-    import dataclasses
-
-    from spikeport.ir.units import Quantity
-
     return dataclasses.replace(target, core={**target.core, "neurons": Quantity(neurons, "1", "estimated", "test")})
 
 
