@@ -125,7 +125,7 @@ def _serve(grpc: Any, answer: Callable[[str, str | None, str, bytes], bytes], me
     first = found["diagnostics"][0]
     found["diagnostics"] = [{**first, "message": first["message"][:1000], "hint": first["hint"][:500]}]
     status = getattr(grpc.StatusCode, _STATUS.get(first["code"], "ABORTED"))
-    if first["code"] == "E867" and "scope" in first["message"]:
+    if "scope" in first["facts"]:  # whose token it is, is known
         status = grpc.StatusCode.PERMISSION_DENIED
     text = json.dumps(found).encode()[:8000]
     context.set_trailing_metadata(((_ERROR, zlib.crc32(text).to_bytes(4, "big") + text),))
@@ -140,9 +140,9 @@ class Lost(HilError):
 class Channel:
     """A connection to a daemon; `call` may be used by several threads."""
 
-    def __init__(self, address: str, secret: str | None, tls: bool, ca: bytes | None, name: str | None = None) -> None:
+    def __init__(self, address: str, secret: str | None, tls: bool, ca: bytes | None) -> None:
         self._grpc = _grpc()
-        self._address, self._tls, self._ca, self._name = address, tls, ca, name
+        self._address, self._tls, self._ca = address, tls, ca
         self._metadata = (("authorization", f"Bearer {secret}"),) if secret else ()
         self._lock = threading.Lock()
         self._channel: Any = None
@@ -150,12 +150,10 @@ class Channel:
     def _open(self) -> Any:
         with self._lock:
             if self._channel is None:
-                options: list[Any] = _options(
+                options = _options(
                     ("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 1000),
                     ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.enable_http_proxy", 0),
                 )  # fmt: skip
-                if self._name:
-                    options.append(("grpc.ssl_target_name_override", self._name))
                 if self._tls:
                     trust = self._grpc.ssl_channel_credentials(self._ca)
                     self._channel = self._grpc.secure_channel(self._address, trust, options)

@@ -41,7 +41,8 @@ class WireError(HilError):
 
 def wire_error(message: str, code: str = "E877") -> WireError:
     """Return a WireError with one finding."""
-    hint = "use the same version of spikeport on both sides" if code == "E866" else "the connection or its other end is faulty"
+    is_other = code in ("E866", "E883")
+    hint = "use the same version of spikeport on both sides" if is_other else "the connection or its other end is faulty"
     return WireError(Diagnostic(code, "", message, hint), Outcome.INFRASTRUCTURE)
 
 
@@ -81,15 +82,11 @@ def decode(data: bytes, limit: int = MAX_BODY) -> tuple[dict[str, Any], bytes]:
     # A version that is another only by damage is none: with ours in its place the sum is right.
     ours = head[:5] + bytes([PROTOCOL]) + head[6:]
     if magic != MAGIC or (version == PROTOCOL) != (_sum(ours, rest) == check):
-        raise _damaged(len(data))
+        raise wire_error(f"a message of {len(data):,} bytes was damaged on the way, or is none of spikeport's", "E896")
     text, body = sizes(head, limit)
     if len(rest) != text + body:
         raise wire_error(f"a message of {len(data):,} bytes announces {_HEAD.size + text + body:,}")
     return parse_header(rest[:text]), rest[text:]
-
-
-def _damaged(size: int) -> WireError:
-    return wire_error(f"a message of {size:,} bytes was damaged on the way, or is none of spikeport's", "E896")
 
 
 def sizes(head: bytes, limit: int) -> tuple[int, int]:
@@ -120,15 +117,11 @@ def read_message(read: Callable[[int], bytes], limit: int = MAX_WHOLE) -> tuple[
     head = read(_HEAD.size)
     if not head:
         return None
-    if len(head) < _HEAD.size:
-        raise wire_error("a stream ends within a message")
-    text, body = sizes(head, limit)
-    data = read(text), read(body)
-    if (len(data[0]), len(data[1])) != (text, body):
-        raise wire_error("a stream ends within a message")
-    if _HEAD.unpack(head)[4] != _sum(head, *data):
-        raise _damaged(text + body)
-    return parse_header(data[0]), data[1]
+    if len(head) == _HEAD.size:
+        size = sum(sizes(head, limit))
+        if len(rest := read(size)) == size:
+            return decode(head + rest, limit)
+    raise wire_error("a stream ends within a message")
 
 
 def field(header: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:

@@ -9,7 +9,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from spikeport import __version__
@@ -118,7 +117,8 @@ class Service:
         if SCOPE[method] and SCOPE[method] not in found.scopes:
             raise HilError(
                 Diagnostic("E867", "token", f"this needs the scope {SCOPE[method]}, the token {found.name or '(none)'} has "
-                           f"{', '.join(sorted(found.scopes))}", "ask for a token with that scope"),
+                           f"{', '.join(sorted(found.scopes))}", "ask for a token with that scope",
+                           {"scope": SCOPE[method]}),
                 Outcome.INFRASTRUCTURE,
             )  # fmt: skip
         return found.name
@@ -232,7 +232,12 @@ class Service:
     def _judge(self, who: Who, header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         keeper = self.keepers.get(field(header, "device", str))
         if keeper is None:
-            raise wire_error(f"there is no device {header['device']!r:.40}", "E869")
+            raise HilError(
+                Diagnostic(
+                    "E869", "", f"there is no device {header['device']!r:.40}", f"devices here: {', '.join(self.keepers)}"
+                ),
+                Outcome.UNSUPPORTED,
+            )
         keeper.judge(field(header, "reason", str)[:500], by=who.key)
         return {}, b""
 
@@ -288,7 +293,7 @@ class Service:
                     self.audit.write("peer silent", device=lease.device, client=lease.client, lease=lease.id, fence=lease.fence)
                 self.book.match()
                 for path in self.uploads.idle():
-                    self.audit.write("upload dropped", sha256=Path(path).stem)
+                    self.audit.write("upload dropped", sha256=path.stem)
                 if turn % 10 == 0:
                     self.jobs.tidy()
             except SpikeportError as error:
