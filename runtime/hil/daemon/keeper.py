@@ -160,8 +160,7 @@ class Keeper(threading.Thread):
 
     def _verify(self, lease: Lease | None) -> None:
         """Reset the device and read its state back; HilError E874 where it is not that of a fresh device."""
-        self._order({"do": "reset"}, lease)
-        state = self._order({"do": "digest"}, lease)[0].get("state")
+        state = self._order({"do": "reset"}, lease)[0].get("state")
         self._fresh = self._fresh or str(state)
         if state != self._fresh:
             why = "after a reset its state is not that of a fresh device"
@@ -274,11 +273,8 @@ class Keeper(threading.Thread):
         with self.desk.book.changed:
             if why := self._why_shut():
                 health, offer = f"quarantined: {why}", False
-            (self.desk.book.offer if offer else self.desk.book.withdraw)(self.config.name, self._with(health))
-
-    def _with(self, health: str) -> DeviceInfo:
-        self.info = dataclasses.replace(self.info, health=health)
-        return self.info
+            self.info = dataclasses.replace(self.info, health=health)
+            (self.desk.book.offer if offer else self.desk.book.withdraw)(self.config.name, self.info)
 
     def _drop_line(self) -> None:
         line, self.line = self.line, None

@@ -42,7 +42,7 @@ def order_of(header: Mapping[str, Any]) -> dict[str, Any]:
         if timeout is not None and not 0 < (timeout := field(header, "timeout_s", float)) < 1e7:
             raise wire_error("timeout_s is no number of seconds")
         order |= {"record": record, "record_state": field(header, "record_state", bool), "seed": field(header, "seed", int)}
-        order |= {"timeout_s": timeout, "seconds": timeout}
+        order["seconds"] = timeout
     elif do not in ("load", "reset", "digest"):
         raise wire_error(f"a device cannot {do!r:.40}")
     return order
