@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import secrets
 import threading
 from collections import OrderedDict, deque
@@ -14,6 +15,7 @@ from spikeport.ir.diagnostics import Diagnostic
 from spikeport.runtime.hil.daemon.config import Limits
 from spikeport.runtime.hil.daemon.places import Lease, Ticket, Want
 from spikeport.runtime.hil.daemon.refusals import quarantined, stale, too_busy
+from spikeport.runtime.hil.daemon.schema import LeaseRow
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.device import DeviceInfo
 from spikeport.runtime.hil.outcome import HilError, Outcome
@@ -58,9 +60,7 @@ class Book:
                 if row.device not in self.infos:
                     self.store.end(row.id)
                     continue
-                lease = Lease(row.id, row.device, row.owner, row.client, row.ticket, row.fence, row.ttl, now + row.ttl, now)
-                self._leases[lease.id] = lease
-                self._granted[_key(row.owner, row.client, row.ticket)] = lease.id
+                self._enter(row, now, row.ttl)
             return list(self._leases.values())
 
     def ask(self, owner: str, client: str, name: str, want: Want, ttl: float) -> Lease | int:
@@ -122,34 +122,38 @@ class Book:
         """Give the free devices to those who wait: clients in turn, each client's requests in their order."""
         with self.changed:
             now = self.clock()
-            again = True
-            while again and self._free:
-                again = False
-                for key, line in list(self._queue.items()):
-                    for ticket in line:
-                        alive = now - ticket.asked <= self.limits.ticket_s
-                        device = next((d for d in sorted(self._free) if alive and ticket.want.fits(self.infos[d])), None)
-                        if device is not None:
-                            self._give(ticket, device, now)
-                            line.remove(ticket)
-                            self._queue.move_to_end(key)
-                            again = True
-                            break
-                    if again:
-                        break
+            while self._free and self._give_next(now):
+                pass
             self._tidy()
+
+    def _give_next(self, now: float) -> bool:
+        """Give a free device to the first in turn whom one fits; return whether there was one."""
+        for key, line in self._queue.items():
+            for ticket in line:
+                alive = now - ticket.asked <= self.limits.ticket_s
+                device = next((d for d in sorted(self._free) if alive and ticket.want.fits(self.infos[d])), None)
+                if device is not None:
+                    self._give(ticket, device, now)
+                    line.remove(ticket)
+                    self._queue.move_to_end(key)
+                    return True
+        return False
 
     def _give(self, ticket: Ticket, device: str, now: float) -> None:
         self._write_ends()  # the lease before this one has to be gone
         row = self.store.grant(device, ticket.owner, ticket.client, ticket.id, secrets.token_hex(16), ticket.ttl)
         # Until the client has shown that it knows of the lease, it has it for a short while only.
-        first = min(ticket.ttl, self.limits.claim_s)
-        lease = Lease(row.id, device, row.owner, row.client, row.ticket, row.fence, row.ttl, now + first, now)
+        lease = self._enter(row, now, min(ticket.ttl, self.limits.claim_s))
         self._free.discard(device)
-        self._leases[lease.id] = lease
-        self._granted[_key(ticket.owner, ticket.client, ticket.id)] = lease.id
         self.on_grant(lease)
         self.changed.notify_all()
+
+    def _enter(self, row: LeaseRow, now: float, seconds: float) -> Lease:
+        """Hold the lease that the store has, for *seconds* from *now*."""
+        lease = Lease(**dataclasses.asdict(row), deadline=now + seconds, heard=now)
+        self._leases[lease.id] = lease
+        self._granted[_key(lease.owner, lease.client, lease.ticket)] = lease.id
+        return lease
 
     def _tidy(self) -> None:
         for key in [k for k, line in self._queue.items() if not line]:
