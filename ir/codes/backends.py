@@ -81,8 +81,9 @@ TABLE: tuple[tuple[str, str, str], ...] = (
      "SPIKEPORT_LAVA_DEADLINES is a list of PHASE=SECONDS, such as run=3600,stall=600; phases are import, build, run, step, "
      "stall and beat. SPIKEPORT_SPYNNAKER_DEADLINE is a number of seconds."),
     ("E550", "what no PyNN program can say",
-     "sPyNNaker has no place for it: a delay beyond its ring buffers and delay extensions, input that is no spikes, a start "
-     "with neurons held. The message names the layer and what to do; --backend spinnaker still runs it in spikeport."),
+     "sPyNNaker has no place for it: a delay beyond its ring buffers and delay extensions, input that is no spikes, neurons "
+     "held at first that no start leads to the model's. The message names the layer; --backend spinnaker still runs it in "
+     "spikeport."),
     ("E551", "sPyNNaker failed",
      "The emitted program ended with an error on the virtual board, or its process was killed. Emit it (spikeport emit "
      "--backend spinnaker -o DIR) and run it by hand; the last lines that it said are among the facts."),
@@ -91,8 +92,9 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     ("E553", "no sPyNNaker for the oracle",
      "`spikeport backends setup spinnaker` builds its environment, once for each user; everything else of the backend works "
      "without it."),
-    ("E554", "a backend without an oracle of the mapping",
-     "Only machines whose own tools run here have one: --backend spinnaker, against PACMAN."),
+    ("E554", "a mapping that no oracle can be asked about",
+     "Only machines whose own tools run here have one: --backend spinnaker, against PACMAN. The program has to be mapped on "
+     "that machine, and PACMAN can be told of dead parts on one board only, chip 0,0 not among them."),
     ("E555", "the machine's tools connect other layers",
      "What PACMAN made of the emitted program does not join the layers that the network joins. Please report it, with the "
      "model."),
