@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from spikeport.compiler.integer.entry import Entry
 from spikeport.compiler.integer.links import readouts
 from spikeport.compiler.integer.merge import Merged
 from spikeport.compiler.passes.base import Evaluator
+from spikeport.ir.dynamics import NeuronModel, State, step
 from spikeport.ir.graph import Graph
 from spikeport.ir.network import StepNetwork, build_network
 from spikeport.ir.ops import Array, Linear
@@ -125,3 +126,42 @@ def through(merged: Merged, values: Array, shape: tuple[int, ...]) -> Array:
     else:
         out = merged.op.apply(flat)
     return out.reshape(samples, steps, *shape)
+
+
+def differing(model: NeuronModel, x: Array, wanted: Array, scale: Array | float) -> float:
+    """Return how far *model* is from the source model's population where the same enters both.
+
+    Parameters
+    ----------
+    model : NeuronModel
+        On the chip's grid.
+    x : array, shape (samples, steps, *shape)
+        What enters it.
+    wanted : array, shape (samples, steps, *shape)
+        Its own of `Calibration.wanted`.
+    scale : array or float
+        What its membrane was multiplied by.
+
+    Returns
+    -------
+    float
+        For a population that spikes: neurons and steps with another spike. For an integrator: squared error of the membrane.
+    """
+    state = State.initial(model, len(x), np.float64)
+    wrong = 0.0
+    for t in range(x.shape[1]):
+        spikes = step(model, state, x[:, t])
+        if model.threshold is None:
+            wrong += float(np.sum((state.v / scale - wanted[:, t]) ** 2))
+        else:
+            wrong += float(np.count_nonzero(spikes != np.minimum(wanted[:, t], 1)))
+    return wrong
+
+
+def relative_error(pairs: Iterable[tuple[Array, Array]]) -> float:
+    """Return the squared error of weights, of (old, effective) of each connection, relative to the squares of the old."""
+    error = total = 0.0
+    for old, effective in pairs:
+        error += float(np.sum((effective - old) ** 2))
+        total += float(np.sum(old**2))
+    return error / total if total else 0.0

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spikeport.compiler.integer.calibrate import Calibration, later, through
+from spikeport.compiler.integer.calibrate import Calibration, differing, later, through
 from spikeport.compiler.integer.links import Link
 from spikeport.compiler.integer.merge import Merged
 from spikeport.compiler.integer.neurons import Dynamics
 from spikeport.compiler.loihi.settle import Settled
-from spikeport.ir.dynamics import State, step
 from spikeport.ir.ops import Linear
 
 #: Multiplications that trying one scale of one connection may take.
@@ -19,28 +18,14 @@ WORK = 2e8
 
 
 def mismatch(calibration: Calibration, path: str, dyn: Dynamics, into: Sequence[Link], trial: Settled) -> float:
-    """Return how far *trial* is from the source model where it gets what the source model's population gets.
-
-    For a population that spikes: neurons and steps with another spike. For an integrator: squared error of the
-    membrane in steady units.
-    """
-    model = trial.model()
+    """Return how far *trial* is from the source model where it gets what the source model's population gets: `differing`."""
     size = max((link.incoming.weight.size * _positions(link.incoming.merged, dyn) for link in into), default=1)
     samples = int(np.clip(WORK / max(1, size * calibration.steps), 1, calibration.samples))
     x = np.zeros((samples, calibration.steps, *dyn.shape))
     for link, weights in zip(into, trial.choice.weights, strict=True):
         sent = later(calibration.values[link.incoming.source][:samples], link.delay)
         x += through(link.incoming.merged.with_weight(weights.weight.astype(np.float64)), sent, dyn.shape)
-    state = State.initial(model, samples, np.float64)
-    wanted = calibration.wanted[path]
-    wrong = 0.0
-    for t in range(calibration.steps):
-        spikes = step(model, state, x[:, t])
-        if model.threshold is None:
-            wrong += float(np.sum((state.v / trial.choice.scale - wanted[:samples, t]) ** 2))
-        else:
-            wrong += float(np.count_nonzero(spikes != np.minimum(wanted[:samples, t], 1)))
-    return wrong
+    return differing(trial.model(), x, calibration.wanted[path][:samples], trial.choice.scale)
 
 
 def _positions(merged: Merged, dyn: Dynamics) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spikeport.compiler.integer.calibrate import relative_error
 from spikeport.compiler.integer.links import Incoming
 from spikeport.compiler.integer.neurons import Dynamics
 from spikeport.compiler.integer.reach import reach, spread
@@ -185,8 +186,6 @@ def mantissas(dyn: Dynamics, scale: float) -> Array:
 
 def weight_error(choice: Choice, incoming: Sequence[Incoming]) -> float:
     """Return the squared error of the weights, relative to their squares."""
-    error = total = 0.0
-    for one, done in zip(incoming, choice.weights, strict=True):
-        error += float(np.sum((done.weight * (SHIFT / choice.scale) - one.weight) ** 2))
-        total += float(np.sum(one.weight**2))
-    return error / total if total else 0.0
+    return relative_error(
+        (one.weight, done.weight * (SHIFT / choice.scale)) for one, done in zip(incoming, choice.weights, strict=True)
+    )

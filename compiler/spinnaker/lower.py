@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from spikeport.compiler.integer.assemble import assemble
+from spikeport.compiler.integer.calibrate import relative_error
 from spikeport.compiler.integer.chip import Chip
 from spikeport.compiler.integer.links import Link
 from spikeport.compiler.integer.lowered import Lowered, as_it_is
@@ -22,7 +23,7 @@ from spikeport.compiler.integer.prepare import Given, Prepared, prepare
 from spikeport.compiler.integer.silent import require_steady
 from spikeport.compiler.integer.unit import in_unit, unit_of
 from spikeport.compiler.passes.base import Evaluator
-from spikeport.compiler.spinnaker.mismatch import mismatch, weight_error
+from spikeport.compiler.spinnaker.mismatch import mismatch
 from spikeport.compiler.spinnaker.registers import Decays, decays, lost_decays, too_slow
 from spikeport.compiler.spinnaker.scale import Choice, candidates
 from spikeport.compiler.spinnaker.settle import Settled, beginning, rest_of, settle
@@ -120,7 +121,8 @@ def _settled(
         if calibration is not None:
             trial, _ = settle(path, dyn, done, silent, 0, choice.scale / unit)
             wrong = mismatch(calibration, path, into, trial, choice)
-        error = (wrong, weight_error(choice, into))
+        pairs = ((link.incoming.weight, choice.modelled(number)) for number, link in enumerate(into))
+        error = (wrong, relative_error(pairs))
         if best is None or error < best[0]:
             best = (error, choice)
     if best is None:
