@@ -98,6 +98,27 @@ class Prepared:
         return Lowered(graph, profile, tuple(rows), self.lag, measured, (*self.found, *found), further)
 
 
+def timing(
+    network: StepNetwork, chip: Chip, links: Sequence[Link], shapes: Mapping[str, Dynamics]
+) -> tuple[dict[str, int], dict[str, Array]]:
+    """Return the lag of each population, and its input while nothing spikes: see `Prepared`.
+
+    Raises
+    ------
+    UnsupportedError
+        E531.
+    """
+    lag = lags([(one.incoming.source, one.target, one.delay) for one in links], network.graph.inputs, chip.name)
+    # A bias that starts late is there after the longest way at the latest.
+    silent = silent_inputs(network, max((one.delay for one in links), default=0) + 1)
+    quiet = {
+        # Its input is one step late, its bias with it.
+        path: np.concatenate([np.zeros((1, *dyn.shape)), silent[path]]) if dyn.late else silent[path]
+        for path, dyn in shapes.items()
+    }
+    return lag, quiet
+
+
 def prepare(
     network: StepNetwork, chip: Chip, given: Given, shapes: Mapping[str, Dynamics], shaped: Mapping[str, Dynamics]
 ) -> Prepared:
@@ -116,19 +137,14 @@ def prepare(
     ------
     UnsupportedError
         E530, E531, E536, E538.
+    UsageError
+        E623 where the data lacks an input.
     """
-    graph, data = network.graph, given.data
+    data = given.data
     found = changed_resets(network, data)
-    entering, said = entries(graph, data)
+    entering, said = entries(network.graph, data)
     found += said
     links = links_of(network, shaped, entering, chip)
-    lag = lags([(one.incoming.source, one.target, one.delay) for one in links], graph.inputs, chip.name)
-    # A bias that starts late is there after the longest way at the latest.
-    silent = silent_inputs(network, max((one.delay for one in links), default=0) + 1)
-    quiet = {
-        # Its input is one step late, its bias with it.
-        path: np.concatenate([np.zeros((1, *dyn.shape)), silent[path]]) if dyn.late else silent[path]
-        for path, dyn in shapes.items()
-    }
+    lag, silent = timing(network, chip, links, shapes)
     calibration = None if data is None else calibrate(network, data, entering, given.evaluator)
-    return Prepared(network, shapes, entering, tuple(links), lag, quiet, calibration, given, tuple(found))
+    return Prepared(network, shapes, entering, tuple(links), lag, silent, calibration, given, tuple(found))

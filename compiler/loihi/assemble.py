@@ -17,7 +17,6 @@ from spikeport.ir.loihi import DECAY_ONE, SHIFT
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import LI, LIF, CubaLI, CubaLIF, Neuron, Op
 from spikeport.ir.ops.neuron import Discrete, Extras
-from spikeport.ir.profile import Profile
 from spikeport.ir.profiles import parse_profile
 
 #: A time constant in steps for a membrane that does not leak, since NIR's are finite.
@@ -27,16 +26,15 @@ NO_LEAK = 2.0**30
 def assemble(
     network: StepNetwork, entering: Mapping[str, Entry], links: Sequence[Link], done: Mapping[str, Settled],
     lag: Mapping[str, int],
-) -> tuple[Graph, Profile, dict[int, str]]:  # fmt: skip
-    """Return the lowered graph, its profile, and the node of each link by its place among *links*."""
+) -> tuple[Graph, dict[int, str]]:  # fmt: skip
+    """Return the lowered graph, which states its profile, and the node of each link by its place among *links*."""
     profile = dataclasses.replace(parse_profile("lava"), dt=network.profile.dt, boundary=network.profile.boundary, leak="unit")
     neurons = {
         path: Node(path, _neuron(settled, profile.dt), {**network.graph[path].notes, "scale": settled.choice.scale})
         for path, settled in done.items()
     }
     weights = {path: [one.weight for one in settled.choice.weights] for path, settled in done.items()}
-    graph, names = parts.assemble(network, profile, entering, links, neurons, weights, lag)
-    return graph, profile, names
+    return parts.assemble(network, profile, entering, links, neurons, weights, lag)
 
 
 def _neuron(settled: Settled, dt: float) -> Neuron:

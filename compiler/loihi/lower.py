@@ -72,7 +72,7 @@ def lower_to_loihi(
         lag = ready.lag.get(path, 0)
         done[path], said = _settled(path, dyn, ready.into(path), ready.silent[path], lag, ready.calibration)
         found += said
-    lowered, _, names = assemble(network, ready.entering, ready.links, done, ready.lag)
+    lowered, names = assemble(network, ready.entering, ready.links, done, ready.lag)
     rows = (row for path in done for row in rows_of(path, shapes[path], done[path], ready.links, names))
     return ready.finished(lowered, "loihi", rows, found, {})
 

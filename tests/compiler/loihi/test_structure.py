@@ -10,7 +10,7 @@ from spikeport.compiler.driver import lower
 from spikeport.compiler.integer.entry import Entry
 from spikeport.compiler.integer.links import links_of
 from spikeport.compiler.integer.neurons import dynamics, refused
-from spikeport.compiler.integer.retime import lags
+from spikeport.compiler.integer.prepare import timing
 from spikeport.compiler.integer.silent import late_by, starting
 from spikeport.compiler.loihi import lower_to_loihi, settle
 from spikeport.compiler.loihi.assemble import assemble
@@ -20,7 +20,7 @@ from spikeport.ir.diagnostics import UnsupportedError
 from spikeport.ir.loihi import DECAY_ONE, LIMIT, SHIFT
 from spikeport.ir.network import build_network
 from spikeport.ir.nir_io import from_nir, to_nir
-from spikeport.ir.reference import run_reference, silent_inputs
+from spikeport.ir.reference import run_reference
 from spikeport.ir.trace import Recording
 from spikeport.ir.verify import verify
 from spikeport.runtime.artifact import load_artifact, save_artifact
@@ -38,19 +38,17 @@ def in_wide_registers(network, inputs):
     entering = {path: Entry(1.0, -(2**40), 2**40) for path in inputs}
     shapes = {path: dynamics(model) for path, model in network.models.items()}
     links = links_of(network, shapes, entering, LOIHI)
-    lag = lags([(one.incoming.source, one.target, one.delay) for one in links], network.graph.inputs, "Loihi")
-    silent = silent_inputs(network, max((one.delay for one in links), default=0) + 1)
+    lag, silent = timing(network, LOIHI, links, shapes)
     done = {}
     for path, dyn in shapes.items():
         weights = tuple(Quantized(one.incoming.weight * UNIT / SHIFT, 0, 0, 0) for one in links if one.target == path)
         threshold = None if dyn.threshold is None else dyn.threshold * UNIT / SHIFT
         if dyn.is_ge:
             threshold = threshold * (1 - 1e-12)
-        quiet = np.concatenate([np.zeros((1, *dyn.shape)), silent[path]]) if dyn.late else silent[path]
-        if late_by(quiet) > 1:
+        if late_by(silent[path]) > 1:
             return None
-        current, membrane = starting(dyn, quiet, 1 / DECAY_ONE)
-        bias = dyn.settled(quiet[-1])
+        current, membrane = starting(dyn, silent[path], 1 / DECAY_ONE)
+        bias = dyn.settled(silent[path][-1])
         for _ in range(lag.get(path, 0)):  # as start.back, in real numbers
             if dyn.threshold is not None and np.any(membrane > dyn.threshold):
                 return None
@@ -63,8 +61,8 @@ def in_wide_registers(network, inputs):
             Choice(UNIT, weights, threshold), None if dyn.alpha is None else dyn.alpha * DECAY_ONE, dyn.beta * DECAY_ONE,
             bias * UNIT, current * UNIT, membrane * UNIT, dyn.refractory,
         )  # fmt: skip
-    graph, profile, _ = assemble(network, entering, links, done, lag)
-    return graph, profile, lag
+    graph, _ = assemble(network, entering, links, done, lag)
+    return graph, graph.profile, lag
 
 
 def refusals(network):

@@ -10,7 +10,7 @@ from spikeport.compiler.driver import lower
 from spikeport.compiler.integer.entry import Entry
 from spikeport.compiler.integer.links import links_of
 from spikeport.compiler.integer.neurons import dynamics, refused
-from spikeport.compiler.integer.retime import lags
+from spikeport.compiler.integer.prepare import timing
 from spikeport.compiler.integer.unit import in_unit, unit_of
 from spikeport.compiler.spinnaker import lower_to_spinnaker
 from spikeport.compiler.spinnaker.lower import SPINNAKER, form
@@ -18,7 +18,6 @@ from spikeport.compiler.spinnaker.registers import decays, too_slow
 from spikeport.compiler.spinnaker.settle import settle
 from spikeport.ir.diagnostics import UnsupportedError
 from spikeport.ir.nir_io import from_nir, to_nir
-from spikeport.ir.reference import silent_inputs
 from spikeport.ir.verify import verify
 from spikeport.runtime.artifact import load_artifact, save_artifact
 
@@ -38,12 +37,10 @@ def unrounded(network, inputs):
     currents = {path: exact[path].shaped(dyn) for path, dyn in shapes.items()}
     units = {path: unit_of(dyn) for path, dyn in currents.items()}
     links = links_of(network, {path: in_unit(dyn, units[path]) for path, dyn in currents.items()}, entering, SPINNAKER)
-    lag = lags([(one.incoming.source, one.target, one.delay) for one in links], network.graph.inputs, "SpiNNaker")
-    silent = silent_inputs(network, max((one.delay for one in links), default=0) + 1)
+    lag, silent = timing(network, SPINNAKER, links, shapes)
     done, weights = {}, {}
     for path, dyn in shapes.items():
-        quiet = np.concatenate([np.zeros((1, *dyn.shape)), silent[path]]) if dyn.late else silent[path]
-        done[path], said = settle(path, dyn, exact[path], quiet, lag.get(path, 0), SCALE / units[path], rounded=False)
+        done[path], said = settle(path, dyn, exact[path], silent[path], lag.get(path, 0), SCALE / units[path], rounded=False)
         if said or not np.all(np.abs([done[path].v_init, done[path].i_init]) < 1e4):
             return None
         weights[path] = [one.incoming.weight * SCALE for one in links if one.target == path]
