@@ -1,6 +1,8 @@
 """Daemons for tests: in this process or in one of their own, with quick limits; and what must hold after every fault."""
 
 import contextlib
+import functools
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from small_models import PROFILE, small_graph, spikes
 
 import spikeport
@@ -17,6 +20,7 @@ from spikeport.runtime.hil.client import connect
 from spikeport.runtime.hil.daemon.config import Config, DeviceConfig, Limits
 from spikeport.runtime.hil.daemon.line import MARK
 from spikeport.runtime.hil.daemon.server import Daemon
+from spikeport.runtime.hil.daemon.service import Service
 from spikeport.runtime.hil.device import LocalDevice
 from spikeport.runtime.hil.faults.proxy import Proxy
 from spikeport.runtime.hil.faults.spec import parse_faults
@@ -28,6 +32,7 @@ INPUTS = {"input": spikes((1, 12, 4)).astype(np.float64)}
 PATIENCE_S = 60.0
 
 
+@functools.cache
 def artifact(seed=0):
     """Return a small program as the bytes of a .spk."""
     return artifact_bytes(spikeport.compile(small_graph(seed=seed), None, PROFILE))
@@ -50,6 +55,16 @@ def running(state, *devices, limits=None, **more):
     with path_of_helpers(), Daemon(config(state, *devices, limits=limits, **more)) as daemon:
         yield daemon
     assert orphans(daemon.service.config.state) == []
+
+
+@contextlib.contextmanager
+def unstarted(state, now):
+    """Yield a service that is not started, whose clock shows ``now[0]``."""
+    service = Service(config(state), clock=lambda: now[0])
+    try:
+        yield service
+    finally:
+        service.stop()
 
 
 @contextlib.contextmanager
@@ -181,6 +196,18 @@ def assert_same(found):
         assert got[key].dtype == array.dtype
 
 
+def refused(call, *args, **options):
+    """Return the HilError that a call raises."""
+    with pytest.raises(HilError) as found:
+        call(*args, **options)
+    return found.value
+
+
+def code_of(call, *args, **options):
+    """Return the code of the HilError that a call raises."""
+    return refused(call, *args, **options).diagnostics[0].code
+
+
 def full_disk(store):
     """Let the database grow no further, and fill what room it has."""
     pages = store._db.execute("PRAGMA page_count").fetchone()[0]
@@ -199,6 +226,4 @@ def make_room(store):
 
 def audit(state):
     """Return the lines of the audit log."""
-    import json
-
     return [json.loads(line) for line in (state / "audit.jsonl").read_text().splitlines() if line]

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from hil_bench import HELPERS, INPUTS, artifact, assert_same, audit, device, run, running, until, works
+from hil_bench import HELPERS, INPUTS, artifact, assert_same, audit, code_of, device, run, running, until, works
 from hil_drivers import LARGE, SLOW
 
 from spikeport.runtime.hil import wire
@@ -22,12 +22,6 @@ pytestmark = pytest.mark.faults
 def bench(tmp_path):
     with running(tmp_path / "state") as daemon:
         yield daemon
-
-
-def code_of(call, *args, **options):
-    with pytest.raises(HilError) as found:
-        call(*args, **options)
-    return found.value.diagnostics[0].code
 
 
 @pytest.mark.slow

@@ -14,12 +14,16 @@ from hil_bench import (
     artifact,
     assert_same,
     audit,
+    code_of,
     config,
+    make_room,
     orphans,
     parent,
     path_of_helpers,
+    refused,
     run,
     running,
+    unstarted,
     until,
     works,
 )  # fmt: skip
@@ -37,10 +41,9 @@ from spikeport.runtime.hil.transport import Server
 pytestmark = pytest.mark.faults
 
 
-def refused(call, *args, **options):
-    with pytest.raises(HilError) as found:
-        call(*args, **options)
-    return found.value.diagnostics[0].code, found.value.outcome
+def ended(call, *args, **options):
+    error = refused(call, *args, **options)
+    return error.diagnostics[0].code, error.outcome
 
 
 @pytest.mark.slow
@@ -48,7 +51,7 @@ def test_a_daemon_that_is_killed_in_mid_run(tmp_path):
     with Process(tmp_path / "state") as daemon, connect(daemon.url, retry_s=PATIENCE_S) as pool, pool.lease(ttl_s=60) as leased:
         first = run(leased)
         caught = []
-        thread = threading.Thread(target=lambda: caught.append(refused(run, leased, SLOW, load=False)))
+        thread = threading.Thread(target=lambda: caught.append(ended(run, leased, SLOW, load=False)))
         thread.start()
         until(lambda: pool.health()["leases"] == 1 and orphans(daemon.state))
         time.sleep(0.5)
@@ -60,7 +63,7 @@ def test_a_daemon_that_is_killed_in_mid_run(tmp_path):
         assert_same(first)
         assert_same(run(leased, load=False))  # the lease is the same, the program is loaded again
         assert pool.health()["leases"] == 1
-        assert refused(connect(daemon.url).lease, wait_s=0.2) == ("E870", Outcome.TIMEOUT)
+        assert ended(connect(daemon.url).lease, wait_s=0.2) == ("E870", Outcome.TIMEOUT)
 
 
 @pytest.mark.slow
@@ -90,7 +93,7 @@ def test_a_daemon_that_is_stopped_in_good_order_in_mid_run(tmp_path):
     with Process(tmp_path / "state") as daemon, connect(daemon.url, retry_s=PATIENCE_S) as pool, pool.lease(ttl_s=60) as leased:
         run(leased)
         caught = []
-        thread = threading.Thread(target=lambda: caught.append(refused(run, leased, SLOW, load=False)))
+        thread = threading.Thread(target=lambda: caught.append(ended(run, leased, SLOW, load=False)))
         thread.start()
         until(lambda: any(line["event"] == "done" and line["do"] == "run" for line in audit(daemon.state)))
         time.sleep(0.5)
@@ -180,22 +183,15 @@ def test_a_jump_of_the_time_of_day_moves_no_lease(tmp_path):
 
 def test_the_clock_that_leases_run_on_is_the_one_that_is_given(tmp_path):
     now = [0.0]
-    with path_of_helpers():
-        service = Service(config(tmp_path / "state"), clock=lambda: now[0])
-    try:
+    with unstarted(tmp_path / "state", now) as service:
         service.book.offer("one", service.keepers["one"].info)
         lease = service.book.ask("", "c", "ticket-1", Want(), 30.0)
         service.book.hold("", lease.id, lease.fence)
         now[0] = 29.9
         assert service.book.expire()[0] == []
         now[0] = 30.0
-        assert refused(service.book.hold, "", lease.id, lease.fence)[0] == "E868"
+        assert code_of(service.book.hold, "", lease.id, lease.fence) == "E868"
         assert [late.id for late in service.book.expire()[0]] == [lease.id]
-    finally:
-        for keeper in service.keepers.values():
-            keeper.stop()
-        service.store.close()
-        service.audit.close()
 
 
 def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path):
@@ -215,7 +211,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path):
                 seen.add((error.diagnostics[0].code, error.outcome))
         assert seen == {("E881", Outcome.INFRASTRUCTURE)}
         assert pool.call("do", ask, wire.pack_arrays(INPUTS)) == before
-        database.execute("PRAGMA max_page_count = 1000000")  # somebody has made room
+        make_room(daemon.service.store)
         assert_same(run(leased, load=False))
         assert pool.call("do", ask, wire.pack_arrays(INPUTS)) == before
         until(lambda: not daemon.service.jobs._unsaved)
@@ -253,7 +249,7 @@ def test_an_audit_log_that_cannot_be_written_stops_new_work_not_the_daemon(tmp_p
         full = os.open("/dev/full", os.O_WRONLY)
         os.dup2(full, audit_log._file)
         audit_log.write("lost")
-        assert refused(pool.lease) == ("E881", Outcome.INFRASTRUCTURE)
+        assert ended(pool.lease) == ("E881", Outcome.INFRASTRUCTURE)
         assert not pool.health()["audit_ok"]
         os.dup2(before, audit_log._file)
         for fd in (before, full):

@@ -12,6 +12,7 @@ from hil_bench import (
     artifact,
     assert_same,
     audit,
+    code_of,
     config,
     full_disk,
     make_room,
@@ -19,6 +20,7 @@ from hil_bench import (
     path_of_helpers,
     run,
     running,
+    unstarted,
     until,
     workers,
     works,
@@ -35,12 +37,6 @@ from spikeport.runtime.hil.daemon.service import Service
 from spikeport.runtime.hil.outcome import HilError, Outcome
 
 pytestmark = pytest.mark.faults
-
-
-def code_of(call, *args, **options):
-    with pytest.raises(HilError) as found:
-        call(*args, **options)
-    return found.value.diagnostics[0].code
 
 
 @pytest.fixture
@@ -115,10 +111,8 @@ def test_a_guard_that_is_killed_takes_along_what_its_worker_has_started(bench):
 
 def test_a_client_that_dies_with_the_answer_on_its_way_keeps_no_device(tmp_path):
     now = [0.0]
-    with path_of_helpers():
-        service = Service(config(tmp_path / "state"), clock=lambda: now[0])
-    book = service.book
-    try:
+    with unstarted(tmp_path / "state", now) as service:
+        book = service.book
         book.offer("one", service.keepers["one"].info)
         lease = book.ask("", "c", "ticket-1", Want(), 3600.0)
         lease.is_ready = True
@@ -141,11 +135,6 @@ def test_a_client_that_dies_with_the_answer_on_its_way_keeps_no_device(tmp_path)
         book.hold("", second.id, second.fence, 1)
         assert second.deadline == now[0] + 3600.0
         assert not second.is_silent
-    finally:
-        for keeper in service.keepers.values():
-            keeper.stop()
-        service.store.close()
-        service.audit.close()
 
 
 def test_a_keeper_that_has_ended_rings_no_more(tmp_path):

@@ -3,7 +3,7 @@
 import sqlite3
 
 import pytest
-from hil_bench import full_disk
+from hil_bench import code_of, full_disk
 
 from spikeport.ir.diagnostics import Diagnostic, UsageError
 from spikeport.runtime.hil.daemon.standing import Standing
@@ -11,12 +11,6 @@ from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.outcome import HilError, Outcome
 
 pytestmark = pytest.mark.faults
-
-
-def code_of(call, *args, **options):
-    with pytest.raises(HilError) as found:
-        call(*args, **options)
-    return found.value.diagnostics[0].code
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import zipfile
 
 import numpy as np
 import pytest
-from hil_bench import INPUTS, artifact, assert_same, run, running, until, works
+from hil_bench import INPUTS, artifact, assert_same, code_of, run, running, until, works
 
 from spikeport.ir.diagnostics import ArtifactError
 from spikeport.runtime.hil import wire
 from spikeport.runtime.hil.client import connect
-from spikeport.runtime.hil.outcome import HilError, Outcome, outcome_of
+from spikeport.runtime.hil.outcome import Outcome, outcome_of
 
 pytestmark = pytest.mark.faults
 
@@ -34,12 +34,6 @@ def upload(leased, data, total=None, offset=0, digest=None):
     digest = digest or hashlib.sha256(data).hexdigest()
     header = {"sha256": digest, "total": len(data) if total is None else total, "offset": offset}
     return leased._call("upload", header, data)[0]["have"]
-
-
-def refused(call, *args, **options):
-    with pytest.raises(HilError) as found:
-        call(*args, **options)
-    return found.value.diagnostics[0].code
 
 
 def zipped(*members, method=zipfile.ZIP_STORED):
@@ -67,7 +61,7 @@ def test_a_hostile_artifact_is_a_bad_artifact(leased, what, tmp_path):
         leased.load(HOSTILE[what])
     assert outcome_of(found.value) == Outcome.BAD_ARTIFACT
     assert found.value.diagnostics[0].code.startswith("E7")
-    assert refused(leased.run, INPUTS) in ("E850", "E872")
+    assert code_of(leased.run, INPUTS) in ("E850", "E872")
     assert_same(run(leased))
 
 
@@ -76,7 +70,7 @@ def test_a_cut_off_upload_is_gone_on_with(leased):
     digest = hashlib.sha256(data).hexdigest()
     assert upload(leased, data[:100], len(data), digest=digest) == 100
     order = {"do": "load", "id": "too-early", "sha256": digest}
-    assert refused(leased._call, "do", order) == "E875"
+    assert code_of(leased._call, "do", order) == "E875"
     assert upload(leased, data[:100], len(data), digest=digest) == 100  # a duplicate changes nothing
     assert upload(leased, data[500:600], len(data), 500, digest) == 100  # nor does a piece out of order
     assert upload(leased, data[100:], len(data), 100, digest) == len(data)
@@ -86,22 +80,22 @@ def test_a_cut_off_upload_is_gone_on_with(leased):
 def test_bytes_that_are_not_the_announced_ones_are_dropped(leased):
     data = artifact()
     digest = hashlib.sha256(data).hexdigest()
-    assert refused(upload, leased, data[:-1] + b"x", digest=digest) == "E875"
-    assert refused(upload, leased, data, total=len(data) - 1, digest=digest) == "E875"
+    assert code_of(upload, leased, data[:-1] + b"x", digest=digest) == "E875"
+    assert code_of(upload, leased, data, total=len(data) - 1, digest=digest) == "E875"
     assert upload(leased, data) == len(data)
 
 
 @pytest.mark.parametrize("digest", ["", "x" * 64, "../" * 10, "a" * 63, "/etc/passwd", "A" * 64])
 def test_a_digest_is_no_path(leased, digest):
-    assert refused(upload, leased, b"x", digest=digest or " ") == "E875"
-    assert refused(leased._call, "do", {"do": "load", "id": "not-a-path", "sha256": digest}) == "E875"
+    assert code_of(upload, leased, b"x", digest=digest or " ") == "E875"
+    assert code_of(leased._call, "do", {"do": "load", "id": "not-a-path", "sha256": digest}) == "E875"
 
 
 def test_uploads_have_a_limit_each_and_all_together(leased):
-    assert refused(upload, leased, b"x", total=9 * 2**20) == "E875"
+    assert code_of(upload, leased, b"x", total=9 * 2**20) == "E875"
     leased._pool.retry_s = 0.0
     assert upload(leased, b"x", total=7 * 2**20, digest="1" * 64) == 1
-    assert refused(upload, leased, b"x", total=7 * 2**20, digest="2" * 64) == "E871"
+    assert code_of(upload, leased, b"x", total=7 * 2**20, digest="2" * 64) == "E871"
 
 
 @pytest.mark.slow
@@ -144,4 +138,4 @@ def test_inputs_that_are_none_are_refused(leased, body):
 def test_orders_of_the_wrong_form_are_refused(leased, change):
     order = {"do": "run", "id": "wrong-order", "record": [], "record_state": False, "seed": 0, "timeout_s": None}
     header = {**order, "lease": leased.lease_id, "fence": leased.fence, **change}
-    assert refused(leased._pool.call, "do", header) == "E877"
+    assert code_of(leased._pool.call, "do", header) == "E877"
