@@ -21,6 +21,7 @@ from spikeport.compiler.integer.lowered import Lowered, as_it_is
 from spikeport.compiler.integer.neurons import Dynamics, dynamics, refused
 from spikeport.compiler.integer.prepare import Given, Prepared, prepare
 from spikeport.compiler.integer.silent import require_steady
+from spikeport.compiler.integer.table import span
 from spikeport.compiler.integer.unit import in_unit, unit_of
 from spikeport.compiler.passes.base import Evaluator
 from spikeport.compiler.spinnaker.mismatch import mismatch
@@ -139,5 +140,5 @@ def _said(choice: Choice, settled: Settled) -> dict[str, Any]:
 
 def _span(values: Array) -> float | list[float]:
     """Return what all *values* are, or the least and the largest."""
-    low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
+    low, high = span(values)
     return low if low == high else [low, high]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -76,8 +77,12 @@ def decays(dyn: Dynamics, *, rounded: bool = True) -> Decays:
     alpha = np.clip(np.asarray(dyn.alpha, np.float64), 1 / FULL, 1 - 1 / FULL)
     if rounded:
         return Decays(beta, *_by_value(alpha, _synapse))
-    # tau/dt (1 - exp(-dt/tau)), as the core computes it from its tau_syn.
-    return Decays(beta, alpha, (1 - alpha) / -np.log1p(alpha - 1))
+    return Decays(beta, alpha, _init(alpha))
+
+
+def _init(alpha: Any) -> Any:
+    """Return tau/dt (1 - exp(-dt/tau)), as the core computes it from its tau_syn, of the decay exp(-dt/tau)."""
+    return (1 - alpha) / -np.log1p(alpha - 1)
 
 
 def _by_value(values: Array, make: Callable[[float], tuple[float, ...]]) -> tuple[Array, ...]:
@@ -99,8 +104,7 @@ def _reachable(beta: float) -> tuple[float]:
 
 def _synapse(alpha: float) -> tuple[float, float]:
     """Return (decay, init) of the time constant whose decay is nearest to *alpha*."""
-    init = (1 - alpha) / -np.log1p(alpha - 1)
-    decay, entering = synapse(tau_syn_of(round(alpha * FULL), round(init * FULL), ONE), ONE)
+    decay, entering = synapse(tau_syn_of(round(alpha * FULL), round(_init(alpha) * FULL), ONE), ONE)
     return decay / FULL, entering / FULL
 
 
