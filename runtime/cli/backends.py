@@ -17,7 +17,7 @@ def backends(context: typer.Context, as_json: options.Json = False) -> None:
     """List the backends, and why one cannot run here; or build what one needs."""
     if context.invoked_subcommand is not None:
         return
-    rows = _rows()
+    rows = rows_of_backends()
     if as_json:
         output.result_json(rows)
         return
@@ -34,7 +34,8 @@ def _fidelity(row: dict[str, Any]) -> str:
     return row["fidelity"] if len(set(found.values())) == 1 else ", ".join(f"{f} in {a}" for a, f in found.items())
 
 
-def _rows() -> list[dict[str, Any]]:
+def rows_of_backends() -> list[dict[str, Any]]:
+    """Return what is known of each backend, and why one cannot run here."""
     from spikeport.backends.registry import backend_names, get_backend
     from spikeport.ir.diagnostics import BackendUnavailable
 

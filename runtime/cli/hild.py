@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from spikeport.runtime.cli import options, output
+from spikeport.runtime.cli.backends import rows_of_backends
 
 
 def hild(
@@ -72,20 +73,15 @@ def devices(
 
 
 def _here() -> list[dict[str, Any]]:
-    from spikeport.backends.registry import backend_names, get_backend
-    from spikeport.ir.diagnostics import BackendUnavailable
+    from spikeport.runtime.hil.device import DeviceInfo
+    from spikeport.runtime.hil.wire import info_json
 
-    rows: list[dict[str, Any]] = []
-    for name in backend_names():
-        try:
-            here = get_backend(name).available()
-            health = "free" if here.ok else f"unavailable: {here.why}"
-        except BackendUnavailable as error:
-            health = f"unavailable: {error.diagnostics[0].message}"
-        rows.append(
-            {"name": name, "kind": "sim", "backend": name, "target": "", "features": [], "firmware": "", "health": health}
+    return [
+        info_json(
+            DeviceInfo(row["name"], "sim", row["name"], health="free" if row["available"] else f"unavailable: {row['why']}")
         )
-    return rows
+        for row in rows_of_backends()
+    ]
 
 
 def _tell(found: dict[str, Any], as_json: bool) -> None:
