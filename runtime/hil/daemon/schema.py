@@ -43,9 +43,6 @@ class Request:
     owner: str
     id: str
     digest: str
-    lease: str
-    device: str
-    fence: int
     state: str
     header: bytes
     file: str

@@ -167,7 +167,7 @@ class Store:
         """Enter the answer of a request; a *file* is moved into the folder of results first, and removed where that fails."""
         kept, size = None, len(body)
         if file is not None:
-            kept, size = f"{os.urandom(16).hex()}", file.stat().st_size
+            kept, size = os.urandom(16).hex(), file.stat().st_size
             _sync(file)
             os.replace(file, self.results / kept)
             _sync(self.results)  # that it has this name has to outlast a crash as well as what is in it
@@ -185,12 +185,11 @@ class Store:
 
     def request(self, owner: str, name: str) -> Request | None:
         """Return a request, None for one that was never made or has been dropped."""
-        sql = "SELECT owner, id, digest, lease, device, fence, state, header, file, size FROM requests WHERE owner=? AND id=?"
+        sql = (
+            "SELECT owner, id, digest, state, ifnull(header, x''), ifnull(file, ''), size FROM requests WHERE owner=? AND id=?"
+        )
         rows = self._rows(sql, owner, name)
-        if not rows:
-            return None
-        owner, name, digest, lease, device, fence, state, header, file, size = rows[0]
-        return Request(owner, name, digest, lease, device, fence, state, header or b"", file or "", size)
+        return Request(*rows[0]) if rows else None
 
     def read(self, request: Request, offset: int, length: int) -> bytes:
         """Return *length* bytes of a request's body from *offset*, fewer at its end."""
