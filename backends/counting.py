@@ -200,8 +200,7 @@ def _routed(routing: Routing, trace: Trace, found: Traffic) -> _Moved:
     """Follow the packets of slices, inputs and delay slices along their trees; a diagonal hop counts as north-south."""
     row_of = {(s.path, s.box): row for row, s in enumerate(found.senders)}
     slice_of = {s.core: s.slice for s in routing.senders if s.slice >= 0 and not s.delay_blocks}
-    events = [float(np.sum(trace.activity[s.path][s.where])) * max(1, len(s.delay_blocks)) for s in routing.senders]
-    packets = np.where(routing.trees.visits() > 0, events, 0.0)
+    packets = routing.packets(trace.activity)
     rows = np.array([row_of[s.path, s.box] for s in routing.senders], np.int64)
     sent = np.zeros(len(found.senders))
     entering = 0.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -270,3 +271,11 @@ class Routing:
     def cores(self) -> tuple[int, ...]:
         """Numbers of the cores that senders take: those of slices, of inputs and of delay slices."""
         return tuple(sorted({s.core for s in self.senders}))
+
+    def packets(self, activity: Mapping[str, Array]) -> Array:
+        """Return the packets of every sender that somebody hears, (senders,) float64.
+
+        *activity* is the spikes of each neuron, by population and input. A delay slice sends one for each block that it waits.
+        """
+        spikes = [float(np.sum(activity[s.path][s.where])) * max(1, len(s.delay_blocks)) for s in self.senders]
+        return np.where(self.trees.visits() > 0, spikes, 0.0)

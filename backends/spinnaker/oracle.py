@@ -76,11 +76,7 @@ FIGURES = {
 
 def _our_figures(program: Program, routing: Routing, activity: Mapping[str, Array]) -> dict[str, float]:
     cores = {*program.cores, *routing.cores}
-    visits = routing.trees.visits()
-    sent = [
-        float(np.sum(activity[s.path][s.where])) * max(1, len(s.delay_blocks)) if heard else 0.0
-        for s, heard in zip(routing.senders, visits > 0, strict=True)
-    ]
+    sent = routing.packets(activity)
     return {
         "cores": len(cores),
         "chips": len({routing.machine.place(core)[0] for core in cores}),
@@ -88,7 +84,7 @@ def _our_figures(program: Program, routing: Routing, activity: Mapping[str, Arra
         "compressed": int(routing.compressed.sizes().sum()),
         "largest": int(routing.compressed.sizes().max(initial=0)),
         "packets": float(np.sum(sent)),
-        "packet_hops": float(np.dot(visits, sent)),
+        "packet_hops": float(np.dot(routing.trees.visits(), sent)),
     }
 
 
