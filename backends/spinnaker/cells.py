@@ -103,12 +103,8 @@ def cells_of(network: StepNetwork, program: Program | None = None) -> tuple[Cell
 
     A population of a mapped *program* has no more neurons on a core than the mapping gave it.
     """
-    return tuple(_cell(network, path, _per_core(program, path)) for path in network.models)
-
-
-def _per_core(program: Program | None, path: str) -> int:
-    slices = () if program is None else program.slices_of(path)
-    return max((s.size for s in slices), default=PER_CORE)
+    largest = {} if program is None else program.largest()
+    return tuple(_cell(network, path, largest.get(path, PER_CORE)) for path in network.models)
 
 
 def _cell(network: StepNetwork, path: str, per_core: int) -> Cell:
@@ -221,8 +217,9 @@ def _findings(network: StepNetwork, program: Program | None) -> Iterator[Diagnos
                 "not, and from no membrane that it could start with does it arrive without spiking or leaving its register",
                 "give it less of a negative bias, or a slower decay",
             )  # fmt: skip
+    largest = {} if program is None else program.largest()
     for way in ways_of(network):
-        most = longest(min(_per_core(program, way.target), int(np.prod(network.shapes.output[way.target]))))
+        most = longest(min(largest.get(way.target, PER_CORE), int(np.prod(network.shapes.output[way.target]))))
         if not 1 <= way.steps <= most:
             yield Diagnostic(
                 "E550", way.layer, f"spikes take {way.steps} steps from {way.source} to {way.target}; sPyNNaker's delays are 1 "
