@@ -13,7 +13,7 @@ import numpy as np
 
 from spikeport.backends.base import Executable
 from spikeport.backends.course import Course
-from spikeport.backends.heard import Heard, make_trace, wanted
+from spikeport.backends.heard import make_trace, wanted
 from spikeport.backends.spinnaker.cores import advance
 from spikeport.backends.spinnaker.load import load_of, told
 from spikeport.backends.spinnaker.plan import Plan, make_plan
@@ -53,11 +53,12 @@ class CoresExecutable(Executable):
         workers = max(1, min(len(pieces), os.cpu_count() or 1))
         with ThreadPoolExecutor(workers) as pool:
             parts = list(pool.map(lambda piece: self._piece(given[piece], keep), pieces))
-        heard = self._heard(parts, keys, course)
+        whole = self._whole(parts)
+        heard = {(path, key): whole[key][:, self.plan.populations[path]] / (1 if key == "s" else ONE) for path, key in keys}
         seconds = {"run": time.perf_counter() - started}
         meta = self._meta(parts)
         if self.program is not None:
-            load = load_of(self.program, self.plan, given, np.concatenate([part["s"] for part in parts])) if parts else None
+            load = load_of(self.program, self.plan, given, whole["s"]) if parts else None
             meta["load"] = None if load is None else dataclasses.asdict(load.summary())
             meta["notes"] = told(self.program, load, meta["ring_buffers"])
         return make_trace(self.network, recording, course, entering, heard, seconds, meta)
@@ -85,10 +86,10 @@ class CoresExecutable(Executable):
         )  # fmt: skip
         return found
 
-    def _heard(self, parts: list[dict[str, Array]], keys: tuple[tuple[str, str], ...], course: Course) -> Heard:
+    def _whole(self, parts: list[dict[str, Array]]) -> dict[str, Array]:
+        """Return spikes, membranes and currents of all pieces, one behind the other."""
         n = len(self.plan.v)
-        whole = {key: np.concatenate([part[key] for part in parts]) if parts else np.zeros((0, n)) for key in "svu"}
-        return {(path, key): whole[key][:, self.plan.populations[path]] / (1 if key == "s" else ONE) for path, key in keys}
+        return {key: np.concatenate([part[key] for part in parts]) if parts else np.zeros((0, n)) for key in "svu"}
 
     def _meta(self, parts: list[dict[str, Array]]) -> dict[str, Any]:
         """Return the slots that saturated and the largest contents of ring buffers, by population."""
