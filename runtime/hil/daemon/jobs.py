@@ -15,7 +15,7 @@ from spikeport.runtime.hil.daemon.desk import Job
 from spikeport.runtime.hil.daemon.errors import error_json
 from spikeport.runtime.hil.daemon.keeper import Keeper
 from spikeport.runtime.hil.daemon.places import Lease
-from spikeport.runtime.hil.daemon.refusals import too_busy
+from spikeport.runtime.hil.daemon.refusals import no_room, too_busy
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.outcome import HilError, Outcome
 from spikeport.runtime.strict_json import dump_json
@@ -80,11 +80,7 @@ class Jobs:
             self._keep(job)
         except (HilError, OSError) as error:
             reason = error.diagnostics[0].message if isinstance(error, HilError) else str(error)
-            lost = HilError(
-                Diagnostic("E881", "", f"the result could not be kept: {reason}", "make room on the daemon's disk; run again"),
-                Outcome.INFRASTRUCTURE,
-            )
-            self.fail(job, lost)
+            self.fail(job, no_room(f"the result could not be kept: {reason}", "make room on the daemon's disk; run again"))
             return
         self._held += size
         self._audit.write(

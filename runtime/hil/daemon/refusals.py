@@ -22,6 +22,11 @@ def quarantined(device: str, why: str) -> HilError:
     )
 
 
+def no_room(message: str, hint: str = "make room on the daemon's disk") -> HilError:
+    """Return the error for what cannot be written on the daemon's disk."""
+    return HilError(Diagnostic("E881", "", message, hint), Outcome.INFRASTRUCTURE)
+
+
 def too_busy(message: str, after_s: float) -> HilError:
     """Return the error of back-pressure, with when to try again."""
     return HilError(

@@ -23,7 +23,7 @@ from spikeport.runtime.hil.daemon.keeper import Keeper
 from spikeport.runtime.hil.daemon.leases import Book
 from spikeport.runtime.hil.daemon.line import clear_work
 from spikeport.runtime.hil.daemon.places import Lease, Want
-from spikeport.runtime.hil.daemon.refusals import stale
+from spikeport.runtime.hil.daemon.refusals import no_room, stale
 from spikeport.runtime.hil.daemon.requests import Who, name_of, order_of
 from spikeport.runtime.hil.daemon.store import Store
 from spikeport.runtime.hil.daemon.uploads import Uploads
@@ -265,10 +265,7 @@ class Service:
         if not self.audit.ok:
             self.audit.write("audit again", lost=self.audit.lost)
         if not self.audit.ok:
-            raise HilError(
-                Diagnostic("E881", "", "the daemon cannot write its audit log", "make room on the daemon's disk"),
-                Outcome.INFRASTRUCTURE,
-            )
+            raise no_room("the daemon cannot write its audit log")
 
     def _granted(self, lease: Lease) -> None:
         self.audit.write(

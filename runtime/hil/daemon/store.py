@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from spikeport.ir.diagnostics import Diagnostic, UsageError
+from spikeport.runtime.hil.daemon.refusals import no_room
 from spikeport.runtime.hil.daemon.schema import SCHEMA, SCHEMA_VERSION, LeaseRow, Request
-from spikeport.runtime.hil.outcome import HilError, Outcome
+from spikeport.runtime.hil.outcome import HilError
 
 
 class Store:
@@ -251,10 +252,7 @@ def _sync(path: Path) -> None:
 
 
 def _full(error: Exception) -> HilError:
-    return HilError(
-        Diagnostic("E881", "", f"the daemon cannot write its state: {error}", "make room on the daemon's disk"),
-        Outcome.INFRASTRUCTURE,
-    )
+    return no_room(f"the daemon cannot write its state: {error}")
 
 
 def _in_use(folder: Path, why: str) -> UsageError:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spikeport.ir.diagnostics import Diagnostic
 from spikeport.runtime.hil.daemon.config import Limits
-from spikeport.runtime.hil.daemon.refusals import too_busy
+from spikeport.runtime.hil.daemon.refusals import no_room, too_busy
 from spikeport.runtime.hil.outcome import HilError, Outcome
 
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -66,10 +66,7 @@ class Uploads:
                     found = hashlib.file_digest(stream, "sha256").hexdigest()
             except OSError as error:
                 self._remove(part)
-                raise HilError(
-                    Diagnostic("E881", "", f"the daemon cannot keep the upload: {error.strerror}", "make room on its disk"),
-                    Outcome.INFRASTRUCTURE,
-                ) from error
+                raise no_room(f"the daemon cannot keep the upload: {error.strerror}") from error
             if found != digest:
                 self._remove(part)
                 raise _wrong(f"an upload has the SHA-256 {found[:16]}..., announced was {digest[:16]}...; it was dropped")
