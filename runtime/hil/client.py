@@ -170,8 +170,7 @@ class Pool:
         """
         ticket = secrets.token_hex(16)
         ask = {"id": ticket, "target": target or "", "features": list(features), "ttl_s": float(ttl_s)}
-        until, place, state = time.monotonic() + wait_s, 0, "queued"
-        granted = False
+        until, place = time.monotonic() + wait_s, 0
         try:
             while True:
                 left = max(0.0, until - time.monotonic())
@@ -179,7 +178,6 @@ class Pool:
                 answer, _ = self.call("acquire", {**ask, "wait_s": min(left, POLL_S)}, seconds=ANSWER_S + POLL_S)
                 state = field(answer, "state", str)
                 if state == "granted":
-                    granted = True
                     device = RemoteDevice(self, answer)
                     self._devices.add(device)
                     return device
@@ -190,9 +188,9 @@ class Pool:
                                    "wait longer, or add devices", {"place": place}), Outcome.TIMEOUT,
                     )  # fmt: skip
                 pace(asked)
-        finally:
-            if not granted:
-                self.quietly("cancel", {"id": ticket})
+        except BaseException:
+            self.quietly("cancel", {"id": ticket})
+            raise
 
     def forget(self, device: RemoteDevice) -> None:
         """Drop a device that was given back, and the program that it remembers."""
