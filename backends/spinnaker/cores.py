@@ -32,12 +32,12 @@ def _deliver(value, row, first, last, ids, weights, offset, exc, inh):
 
 @njit(cache=True, nogil=True)
 def advance(
-    steps, t, given, source_of, source_first, source_size, target_first, delays, rows_at, rows, ids, weights,
+    steps, given, source_of, source_first, source_size, target_first, delays, rows_at, rows, ids, weights,
     first, size, shift_exc, shift_inh, is_exp, fires,
     exp_tc, resistance, v_rest, i_offset, threshold, v_reset, refractory, decay, init,
     v, held, cur_exc, cur_inh, exc, inh, raster, keep, kept_v, kept_i, saturated, peak,
 ):  # fmt: skip
-    """Advance all populations by *steps* steps, from step *t* on.
+    """Advance all populations from their start by *steps* steps.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def advance(
     """
     slots = exc.shape[0]
     for step in range(steps):
-        now = (t + step) % slots
+        now = step % slots
         for p in range(first.shape[0]):
             for n in range(first[p], first[p] + size[p]):
                 e, h = exc[now, n], inh[now, n]
@@ -101,7 +101,7 @@ def advance(
                     kept_v[step, n] = v[n]
                     kept_i[step, n] = e - h
         for c in range(source_of.shape[0]):
-            row = (t + step + delays[c]) % slots
+            row = (step + delays[c]) % slots
             for k in range(source_size[c]):
                 n = source_first[c] + k
                 value = raster[step, n] if source_of[c] else given[step, n]

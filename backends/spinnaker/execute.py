@@ -81,7 +81,7 @@ class CoresExecutable(Executable):
         rings = [np.zeros((plan.slots, n), np.int64) for _ in range(2)]
         state = [a.copy() for a in (plan.v, plan.held, plan.exc, plan.inh)]
         advance(
-            steps, 0, given, *plan.links.values(), *plan.groups.values(), *plan.registers.values(), *state, *rings,
+            steps, given, *plan.links.values(), *plan.groups.values(), *plan.registers.values(), *state, *rings,
             found["s"], keep, found["v"], found["u"], found["saturated"], found["peak"],
         )  # fmt: skip
         return found
