@@ -7,7 +7,8 @@ user's is read or made. The program is ended when its routing tables are compres
 takes long and changes no table. With ``--check`` in place of the arguments it maps a small network of its own.
 
 ANSWER.json: ``machine`` (chips with their cores and links), ``placements`` (vertices with population, slice and keys),
-``tables`` and ``compressed`` (entries of each chip: key, mask, links, processors), ``seconds`` of the algorithms.
+``tables`` and ``compressed`` (entries of each chip: key, mask, links, processors, whether the default route would do),
+``seconds`` of the algorithms.
 
 It never outlives whoever started it. This file runs in the worker's own interpreter; it needs sPyNNaker 7.4 and nothing of
 spikeport.
@@ -141,8 +142,7 @@ def placement(place, infos):
     }  # fmt: skip
     if type(vertex).__name__ == "DelayExtensionMachineVertex":
         source = vertex.app_vertex
-        found |= {"population": source.source_vertex.label, "delays": True, "stages": source.n_delay_stages,
-                  "steps": source.delay_per_stage}  # fmt: skip
+        found |= {"population": source.source_vertex.label, "delays": True, "steps": source.delay_per_stage}
     return found
 
 
