@@ -141,7 +141,7 @@ def of_power(power: Quantity | None, time: Quantity, factor: float, what: str, r
     return Quantity(scale * time.value, "J", kind_of([power, time]), source, scale * low, scale * high)
 
 
-def lines(target: Target, counts: CoreCounts, time: Quantity, chips: int) -> dict[str, Quantity]:
+def lines(target: Target, counts: CoreCounts, time: Quantity, chips: int, boards: int | None) -> dict[str, Quantity]:
     """Return all lines of the energy of the run; those that another line contains are left out (see ``WITHIN``).
 
     Parameters
@@ -154,6 +154,8 @@ def lines(target: Target, counts: CoreCounts, time: Quantity, chips: int) -> dic
         Chip time of the whole run.
     chips : int
         Chips in use.
+    boards : int or None
+        Boards that run; None where there are none.
     """
     happened = events(counts)
     power, none = target.power, f"{target.name} has no published figure for it"
@@ -167,7 +169,6 @@ def lines(target: Target, counts: CoreCounts, time: Quantity, chips: int) -> dic
     if target.step.barriers:
         out["barrier"] = unknown("J", "no energy of a barrier is published; its time is a line of its own")
     static = of_power(power.get("static_per_chip"), time, chips, f"{chips} chips", none)
-    boards = target.fabric.boards(chips)
     if boards is not None and power.get("static_per_board") is not None:
         whole = of_power(power["static_per_board"], time, boards, f"{boards} boards", none)
         if static.value is not None and whole.value is not None:

@@ -74,7 +74,7 @@ def price(program: Program, trace: Trace | StatedRates, target: Target | None) -
         chip = ChipTime(unknown("s", "no target was given"), "no target was given", True)
     else:
         chip = chip_time(target, counts)
-        parts = energy.lines(target, counts, chip.time, program.chips)
+        parts = energy.lines(target, counts, chip.time, program.chips, boards_of(program, target))
         sets = cost_set_lines(target, counts, chip, samples)
     time = chip.time
     amounts = tuple(_line(name, parts, samples, target) for name in ENERGY_LINES if _shown(name, parts, target))
@@ -89,7 +89,7 @@ def price(program: Program, trace: Trace | StatedRates, target: Target | None) -
         kind="stated_rates" if stated else "run",
         target=None if target is None else target.name, target_title=None if target is None else target.title,
         chips=None if target is None else program.chips,
-        boards=None if target is None else target.fabric.boards(program.chips),
+        boards=None if target is None else boards_of(program, target),
         cores=None if target is None else len(program.cores), backend=run.meta.get("backend"), profile=str(program.profile),
         arithmetic=program.arithmetic, dt_s=program.profile.dt, samples=run.samples, steps=run.steps,
         neurons=sum(math.prod(shapes.output[n.path]) for n in program.graph if isinstance(n.op, Neuron)),
@@ -105,6 +105,14 @@ def price(program: Program, trace: Trace | StatedRates, target: Target | None) -
         notes=_notes(program, run, target, stated, chip.has_course), versions=_versions(), digests=_digests(program, target),
         format=FORMAT,
     )  # fmt: skip
+
+
+def boards_of(program: Program, target: Target) -> int | None:
+    """Return the boards that *program* keeps on: those of its machine, where it was routed on one; None without boards.
+
+    A machine grows by triads, and chips of all its boards may be in use, however few.
+    """
+    return target.fabric.boards(program.chips) if program.routing is None else program.routing.machine.boards
 
 
 def _with_dynamic(sum_of: Quantity, dynamic: Quantity, parts: Mapping[str, Quantity]) -> Quantity:

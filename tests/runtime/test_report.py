@@ -142,6 +142,13 @@ def test_spinnaker1_energy_law_by_hand():
     assert report.boards == 1
 
 
+def test_all_boards_of_a_machine_are_kept_on():
+    """49 chips are a machine of a triad, which is three boards, though two would have as many chips."""
+    report = tiny("spinnaker1", chips=49)
+    assert report.boards == 3
+    assert report.line("static").total.high == pytest.approx(3 * 26.84 * 0.020)
+
+
 def test_edp_is_energy_times_delay_of_a_sample():
     report = tiny("spinnaker1")
     assert report.edp.unit == "J s"
