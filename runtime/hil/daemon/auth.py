@@ -69,7 +69,9 @@ class Tokens:
         self._seen: tuple[int, int, int] | None = None
         self._tokens: tuple[Token, ...] = ()
         if path is not None:
-            self._tokens, self._seen = read_tokens(path), _stamp(path)
+            # The stamp first: a change in between is then seen as one.
+            self._seen = _stamp(path)
+            self._tokens = read_tokens(path)
 
     def identify(self, secret: str | None) -> Identity | None:
         """Return whose *secret* it is, None for nobody's or an expired one; takes the same time for each entry."""

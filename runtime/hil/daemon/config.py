@@ -34,6 +34,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spikeport.backends.registry import backend_names
 from spikeport.ir.diagnostics import Diagnostic, UsageError, did_you_mean
 
 DEFAULT_LISTEN = "127.0.0.1:7450"
@@ -91,21 +92,21 @@ class DeviceConfig:
         return dataclasses.asdict(self)
 
 
+def default_state() -> Path:
+    """Return the folder of a daemon that was given none: below ``XDG_STATE_HOME``."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "spikeport" / "hild"
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """All of it. ``tls`` is (certificate, key) or None."""
 
     listen: str = DEFAULT_LISTEN
-    state: Path = Path("spikeport-hild")
+    state: Path = field(default_factory=default_state)
     devices: tuple[DeviceConfig, ...] = (DeviceConfig("engine", backend="engine"),)
     tls: tuple[Path, Path] | None = None
     tokens: Path | None = None
     limits: Limits = Limits()
-
-
-def default_state() -> Path:
-    """Return the folder of a daemon that was given none: below ``XDG_STATE_HOME``."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "spikeport" / "hild"
 
 
 def load_config(path: Path | None, listen: str | None = None, state: Path | None = None) -> Config:
@@ -211,6 +212,10 @@ def _device(name: str, entry: Any, found: list[Diagnostic]) -> DeviceConfig:
         found.append(_wrong(f"{where}.memory_mb", f"{memory!r:.40} is no number"))
     if bool(entry.get("backend")) == bool(entry.get("driver")):
         found.append(_wrong(where, "a device has either a backend or a driver"))
+    backend = entry.get("backend")
+    if isinstance(backend, str) and backend and backend not in backend_names():
+        near = did_you_mean(backend, backend_names())
+        found.append(_wrong(f"{where}.backend", f"there is no backend {backend!r:.40}{near}; {', '.join(backend_names())}"))
     return DeviceConfig(name, **{k: v for k, v in entry.items() if k in fields})
 
 

@@ -64,6 +64,7 @@ def test_a_quarantine_is_lifted_by_an_admin(tmp_path, capsys):
         ("lisen = 1", "lisen: unknown (did you mean 'listen'?)"), ("[devices.a]", "either a backend or a driver"),
         ("[limits]\nrun_s = -1", "is no number above 0"), ("[tls]\nkey = 'x'", "certificate and key are needed"),
         ("listen = 'here'", "is no HOST:PORT"), ("=", "hild.toml"), ("[devices.a]\nbackend = 1", "is no text"),
+        ("[devices.a]\nbackend = 'engin'", "devices.a.backend: there is no backend 'engin' (did you mean 'engine'?)"),
         ("[devices.'a b']\nbackend = 'engine'", "with a name of letters"),
         ("listen = '0.0.0.0:1'", "there are no TLS and tokens"),
     ],
