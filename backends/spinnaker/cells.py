@@ -16,11 +16,11 @@ from spikeport.ir.dynamics import NeuronModel
 from spikeport.ir.network import StepNetwork
 from spikeport.ir.ops import Array, Shape
 from spikeport.ir.program import Program
-from spikeport.ir.spinnaker import FULL, ONE, Core, word_bits
+from spikeport.ir.spinnaker import FULL, LIMIT, ONE, Core, word_bits
 from spikeport.ir.spinnaker_host import membrane, synapse, tau_m_of, tau_syn_of
 
-#: Near the largest number of s16.15: the threshold of what is not to spike.
-NEVER = 65535.0
+#: Largest number of s16.15: the threshold of what is not to spike.
+NEVER = (LIMIT - 1) / ONE
 #: Bits of a ring buffer's index: neuron, synapse type and delay share them (sPyNNaker 7.4.1, ``MAX_RING_BUFFER_BITS``).
 RING_BITS = 14
 #: Blocks of a delay extension, each as long as the ring buffer.
