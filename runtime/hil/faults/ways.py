@@ -71,15 +71,15 @@ class Way:
 
         Returns
         -------
-        array of int16, shape (samples, steps, *shape)
+        array of int32, shape (samples, steps, *shape)
         """
-        fates = np.zeros((len(samples), steps, *self.shape), np.int16)
+        fates = np.zeros((len(samples), steps, *self.shape), np.int32)
         for row, sample in enumerate(samples):
             dropped = np.zeros((steps, *self.shape), np.bool_)
             for fault in self.faults:
                 is_hit = uniform(fault, self.layer, (steps, *self.shape), sample) < fault.get("p")
                 if fault.name == "late":
-                    fates[row] += is_hit * np.int16(fault.get("steps", 1))
+                    fates[row] += is_hit * np.int32(fault.get("steps", 1))
                 else:
                     dropped |= is_hit
             fates[row][dropped] = -1
