@@ -18,6 +18,8 @@ from spikeport.ir.diagnostics import Diagnostic, ProfileError, did_you_mean
 
 Override = tuple[str, str, Any]
 
+#: Longest delay of an edge or a profile, in steps.
+MAX_STEPS = 4096
 #: Allowed words of each field that takes words.
 CHOICES: dict[str, tuple[str, ...]] = {
     "scheme": ("euler", "exponential"),
@@ -207,8 +209,8 @@ def _finite(text: str) -> float:
 
 def _steps(text: str) -> int:
     value = int(text)
-    if not 0 <= value <= 4096:
-        raise ValueError("expected a number of steps between 0 and 4096")
+    if not 0 <= value <= MAX_STEPS:
+        raise ValueError(f"expected a number of steps between 0 and {MAX_STEPS}")
     return value
 
 

@@ -13,7 +13,7 @@ from spikeport.ir.crossing import crossings
 from spikeport.ir.diagnostics import Diagnostic, ProfileError, VerifyError, did_you_mean, fail_on_errors
 from spikeport.ir.graph import Graph, Node
 from spikeport.ir.ops import OPS, Delay, Discrete, Input, Neuron, Output
-from spikeport.ir.profile import Profile
+from spikeport.ir.profile import MAX_STEPS, Profile
 from spikeport.ir.schedule import schedule
 from spikeport.ir.shapes import infer_shapes
 
@@ -94,10 +94,11 @@ def _edges(graph: Graph, profile: Profile | None) -> Findings:
                 "give each a rank of its own",
             )  # fmt: skip
         for edge in graph.into(node.path):
-            if edge.delay is not None and not 0 <= edge.delay <= 4096:
+            if edge.delay is not None and not 0 <= edge.delay <= MAX_STEPS:
                 yield Diagnostic(
-                    "E110", node.path, f"the edge from {edge.source} has a delay of {edge.delay} steps", "0 to 4096 steps"
-                )
+                    "E110", node.path, f"the edge from {edge.source} has a delay of {edge.delay} steps",
+                    f"0 to {MAX_STEPS} steps",
+                )  # fmt: skip
 
 
 def _shapes(graph: Graph, profile: Profile | None) -> Findings:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from spikeport.ir.diagnostics import Diagnostic, UsageError, did_you_mean
+from spikeport.ir.profile import MAX_STEPS
 
 Kind = Literal["transport", "device", "neuromorphic"]
 
@@ -94,7 +95,7 @@ class Form:
 #: All faults by name; what they mean stands in `network`, `faulty` and `proxy`.
 FORMS: dict[str, Form] = {
     "spike_drop": Form("neuromorphic", {"p": _P, "layer": _LAYER}, ("p",), "p"),
-    "late": Form("neuromorphic", {"p": _P, "steps": _whole(1, 4096), "layer": _LAYER}, ("p",), "p"),
+    "late": Form("neuromorphic", {"p": _P, "steps": _whole(1, MAX_STEPS), "layer": _LAYER}, ("p",), "p"),
     "bit_flip": Form("neuromorphic", {"p": _P, "n": _COUNT, "format": _word("int8", "ieee"), "layer": _LAYER}, ("p", "n"), "p"),
     "saturate": Form("neuromorphic", {"bits": _whole(2, 8), "layer": _LAYER}, ("bits",), "bits"),
     "dead_core": Form("neuromorphic", {"core": _CORE, "p": _P, "n": _COUNT}, ("core", "p", "n"), "p"),

@@ -23,6 +23,7 @@ import numpy as np
 from spikeport.ir.graph import Edge, Node
 from spikeport.ir.loihi import INPUT_NOTE
 from spikeport.ir.ops import IF, Array, Input, Neuron, Op, Shape, Threshold
+from spikeport.ir.profile import MAX_STEPS
 from spikeport.ir.program import Program
 from spikeport.ir.shapes import infer_shapes
 from spikeport.runtime.hil.faults.draws import layers_of, not_here, uniform
@@ -31,8 +32,6 @@ from spikeport.runtime.hil.faults.spec import Fault
 
 #: What the gate of a neuron that fires several times is held down by: more than 32 bits count (E805).
 HOLD = 2.0**33
-#: Longest delay of an edge, in steps.
-MOST_STEPS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +171,10 @@ def gated(program: Program, ways: Iterable[Way]) -> tuple[Program, tuple[Gate, .
                 )  # fmt: skip
             for edge in graph.out_of(way.layer):
                 wait = int(edge.delay or 0) + late
-                if wait > MOST_STEPS:
+                if wait > MAX_STEPS:
                     fault = next(f for f in way.faults if f.name == "late")
                     raise not_here(fault, f"spikes would wait {wait:,} steps on their way to {edge.target}",
-                                   f"{MOST_STEPS:,} at most", way.layer)  # fmt: skip
+                                   f"{MAX_STEPS:,} at most", way.layer)  # fmt: skip
                 rank = edge.rank
                 if late:
                     rank = ranks[edge.target] = ranks[edge.target] + 1
