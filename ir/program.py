@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from spikeport.ir.diagnostics import Diagnostic
 from spikeport.ir.graph import Graph
 from spikeport.ir.profile import Profile
 from spikeport.ir.routing import Box as Box
@@ -110,6 +112,14 @@ class Program:
     passes: tuple[Mapping[str, Any], ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
     routing: Routing | None = None
+
+    def findings(self) -> tuple[Diagnostic, ...]:
+        """Return the warnings and notes of verification, lowering and mapping, each once: several may have met it."""
+        found: list[Mapping[str, Any]] = []
+        for data in (d for key in ("warnings", "mapping") for d in self.notes.get(key, ())):
+            if data not in found:
+                found.append(data)
+        return tuple(Diagnostic(**{f.name: d[f.name] for f in dataclasses.fields(Diagnostic)}) for d in found)
 
     def slices_of(self, path: str) -> tuple[Slice, ...]:
         """Return the slices of the population *path*, in the order of their boxes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +111,7 @@ def check(
             _check_limits(program)
         else:
             program = lower(model.graph, target, stated, arithmetic=number or "float64")
-        found += _warnings(program)
+        found += program.findings()
         if runner is not None:
             said = runner.check(program)
             fail_on_errors(UnsupportedError, said)
@@ -135,8 +134,3 @@ def _check_limits(program: Program) -> None:
         found = load_target(program.target).check(program)
         fail_on_errors(CapacityError, [d for d in found if d.code.startswith("E4")])
         fail_on_errors(UnsupportedError, found)
-
-
-def _warnings(program: Program) -> tuple[Diagnostic, ...]:
-    stored: tuple[Mapping[str, Any], ...] = (*program.notes.get("warnings", ()), *program.notes.get("mapping", ()))
-    return tuple(Diagnostic(**{k: d[k] for k in ("code", "path", "message", "hint", "facts", "severity")}) for d in stored)

@@ -15,7 +15,7 @@ from spikeport.compiler.mapping.remedies import for_chips, for_neuron
 from spikeport.compiler.mapping.trees import router_entries
 from spikeport.hw_profiles.records import RESOURCES
 from spikeport.hw_profiles.target import Target
-from spikeport.ir.diagnostics import CapacityError, Diagnostic, UnsupportedError, fail_on_errors
+from spikeport.ir.diagnostics import CapacityError, UnsupportedError, fail_on_errors
 from spikeport.ir.graph import Graph
 from spikeport.ir.ops import Input
 from spikeport.ir.profile import Profile
@@ -133,8 +133,3 @@ def _notes(program: Program, populations: Mapping[str, Population], target: Targ
     elif inputs:
         lowering.append(f"{', '.join(inputs)}: outside the chip; its events enter at the first tile and take no core")
     return {"mapper": "sequential", "weight_bits": widths, "target_digest": target.digest, "lowering": lowering, "mapping": []}
-
-
-def diagnostics(program: Program) -> tuple[Diagnostic, ...]:
-    """Return the warnings and notes that the mapper left in *program*."""
-    return tuple(Diagnostic(**d) for d in program.notes.get("mapping", []))

@@ -40,7 +40,7 @@ def compile_(
     """Map a model on a chip and write it as an artifact."""
     from spikeport.runtime import api
     from spikeport.runtime.artifact import save_artifact
-    from spikeport.runtime.cli.summary import program_dict, program_text, stored_findings
+    from spikeport.runtime.cli.summary import program_dict, program_text
     from spikeport.runtime.files import check_writable
 
     check_writable(out)
@@ -50,7 +50,7 @@ def compile_(
             loaded, target, profile, opt=opt, passes=passes, data=data, seed=seed, chips=chips, arith=arith,
             allow=options.parse_list(allow), dead=options.dead(dead_chips, dead_cores, dead_links),
         )  # fmt: skip
-    output.say_findings((*loaded.diagnostics, *stored_findings(program)))
+    output.say_findings((*loaded.diagnostics, *program.findings()))
     if data is not None and not program.notes.get("calibrated"):
         output.say(
             f"no pass of the pipeline {program.notes.get('pipeline') or '(none)'!r} calibrates: {data} was read and not used"

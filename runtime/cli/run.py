@@ -81,9 +81,8 @@ def run(
 
 
 def _say(result: RunResult) -> None:
-    from spikeport.runtime.cli.summary import stored_findings
 
-    output.say_findings(d for d in stored_findings(result.program) if d.severity != "note")
+    output.say_findings(d for d in result.program.findings() if d.severity != "note")
     for note in result.notes:
         output.say(note, "warning")
 

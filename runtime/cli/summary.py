@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from spikeport.ir.diagnostics import Diagnostic
 from spikeport.ir.program import Program
 from spikeport.runtime.conversion_text import conversion_text
-
-
-def stored_findings(program: Program) -> tuple[Diagnostic, ...]:
-    """Return the warnings and notes that were found when *program* was made, each once: before its lowering or after."""
-    found: list[dict[str, Any]] = []
-    for data in (dict(d) for key in ("warnings", "mapping") for d in program.notes.get(key, ())):
-        if data not in found:
-            found.append(data)
-    return tuple(Diagnostic(**data) for data in found)
 
 
 def program_dict(program: Program) -> dict[str, Any]:
@@ -32,7 +22,7 @@ def program_dict(program: Program) -> dict[str, Any]:
         "conversion": list(program.notes.get("conversion", ())),
         "lags": dict(program.notes.get("lags", {})),
         "measured": dict(program.notes.get("measured", {})),
-        "diagnostics": [d.as_dict() for d in stored_findings(program)],
+        "diagnostics": [d.as_dict() for d in program.findings()],
     }
 
 
