@@ -167,10 +167,14 @@ class Backend(abc.ABC):
         what this method finds: an arithmetic that it does not name, and what no backend can express.
         """
         if program.arithmetic not in self.arithmetics:
+            from spikeport.backends.registry import backends_with  # which imports this module
+
+            others = backends_with(program.arithmetic)
+            hint = f"choose --backend {' | '.join(others)}, or " if others else ""
             return (
                 Diagnostic(
                     "E501", "", f"backend {self.name} does not run arithmetic {program.arithmetic}",
-                    f"choose --arith {' | '.join(self.arithmetics)}",
+                    f"{hint}compile with --arith {' | '.join(self.arithmetics)}",
                 ),
             )  # fmt: skip
         return inexpressible(program.graph, program.profile, find_arithmetic(program.arithmetic))

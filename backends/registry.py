@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from importlib.metadata import EntryPoint, entry_points
 
 from spikeport.backends.base import Backend
@@ -13,6 +14,19 @@ GROUP = "spikeport.backends"
 def backend_names() -> tuple[str, ...]:
     """Return the names of all backends that are installed, outside packages' included."""
     return tuple(sorted({entry.name for entry in entry_points(group=GROUP)}))
+
+
+def backends_with(arithmetic: str) -> tuple[str, ...]:
+    """Return the names of the backends that run *arithmetic*: the engine before all others, the slow reference behind them.
+
+    One that cannot be imported runs nothing.
+    """
+    found = []
+    for name in sorted(backend_names(), key=lambda n: ({"engine": 0, "reference": 2}.get(n, 1), n)):
+        with contextlib.suppress(BackendUnavailable):
+            if arithmetic in get_backend(name).arithmetics:
+                found.append(name)
+    return tuple(found)
 
 
 def get_backend(name: str) -> Backend:

@@ -18,11 +18,10 @@ class EngineEvaluator:
 
     def run(self, graph: Graph, inputs: Mapping[str, Array], profile: Profile, arithmetic: str = "float64") -> Trace:
         """Return what *graph* does on *inputs*, arrays of shape (samples, steps, *shape)."""
-        from spikeport.backends.registry import get_backend
+        from spikeport.backends.registry import backends_with, get_backend
         from spikeport.compiler.driver import lower
 
         program = lower(graph, None, profile, arithmetic=arithmetic, opt=0)
         paths = tuple(n.path for n in graph if n.op.is_spiking or isinstance(n.op, Neuron))
-        name = "spinnaker" if arithmetic == "spinnaker1" else "engine"
-        with get_backend(name).emit(program) as executable:
+        with get_backend(backends_with(arithmetic)[0]).emit(program) as executable:
             return executable.run(inputs, Recording(paths, True))

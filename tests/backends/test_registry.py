@@ -7,6 +7,9 @@ import pytest
 from spikeport.backends import registry
 from spikeport.backends.reference import BACKEND
 from spikeport.ir.diagnostics import BackendUnavailable, UsageError
+from spikeport.ir.graph import Graph
+from spikeport.ir.profiles import parse_profile
+from spikeport.ir.program import Program
 
 
 def offered(monkeypatch, **values):
@@ -70,3 +73,18 @@ def test_only_extras_that_the_package_lists_are_named(monkeypatch, tmp_path, ent
     with pytest.raises(BackendUnavailable) as caught:
         registry.get_backend("gone")
     assert caught.value.diagnostics[0].hint == hint
+
+
+def test_who_runs_an_arithmetic(monkeypatch):
+    assert registry.backends_with("loihi")[0] == "engine"
+    assert registry.backends_with("spinnaker1") == ("spinnaker", "reference")
+    assert registry.backends_with("abacus") == ()
+    offered(monkeypatch, reference="spikeport.backends.reference:BACKEND", broken="nowhere:BACKEND")
+    assert registry.backends_with("float64") == ("reference",)
+
+
+def test_a_backend_that_lacks_an_arithmetic_names_those_that_have_it():
+    program = Program(Graph((), ()), parse_profile("snntorch:zero,dt=1e-3"), "spinnaker1", "", 0, (), ())
+    (found,) = registry.get_backend("engine").check(program)
+    assert found.code == "E501"
+    assert found.hint.startswith("choose --backend spinnaker | reference, or compile with --arith float64 |")
