@@ -36,7 +36,7 @@ from spikeport.runtime.files import read_arrays
 from spikeport.runtime.inputs import drained, only_shape, prepare_inputs
 from spikeport.runtime.model import Model, from_torch, load
 from spikeport.runtime.session import RunResult, chip_of, compare_programs, run_program, selected
-from spikeport.runtime.stated import living, require_profile, settled, stated_profile, target_name
+from spikeport.runtime.stated import living, own_program, require_profile, settled, stated_profile
 
 if TYPE_CHECKING:
     from spikeport.hw_profiles.records import Dead
@@ -165,9 +165,8 @@ def run(
     target = living(target, dead, model)
     require_profile(model, named)
     given = prepare_inputs(inputs, model.graph, steps=steps, encode=encode, seed=seed)
-    if model.program is not None and (target is None or target_name(target) == model.program.target):
-        program = model.program
-    else:
+    program = own_program(model, target)
+    if program is None:
         # Without a target the model runs as it is; with one, as `compile` would have it, recorded nodes kept. Integers
         # get scales that fit what is about to be run.
         program = lower(

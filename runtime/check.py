@@ -23,7 +23,7 @@ from spikeport.ir.profiles import missing_profile
 from spikeport.ir.program import Program
 from spikeport.ir.verify import findings
 from spikeport.runtime.model import load
-from spikeport.runtime.stated import asked_back, living, settled, target_name
+from spikeport.runtime.stated import asked_back, living, own_program, settled
 
 if TYPE_CHECKING:
     from spikeport.hw_profiles.records import Dead
@@ -106,8 +106,8 @@ def check(
                 kind = VerifyError  # type: ignore[assignment]
             missing = missing_profile() if model.leaves_open is None else asked_back(model.leaves_open)
             return CheckResult((*missing.diagnostics, *found), None, kind.exit_code)
-        if model.program is not None and (target is None or target_name(target) == model.program.target):
-            program = model.program
+        program = own_program(model, target)
+        if program is not None:
             _check_limits(program)
         else:
             program = lower(model.graph, target, stated, arithmetic=number or "float64")

@@ -8,13 +8,13 @@ from typing import Any
 HEAD = ("layer", "parameter", "was", "register", "amounts to", "error", "cut", "zeroed")
 
 
-def conversion_text(notes: Mapping[str, Any]) -> str:
+def conversion_text(notes: Mapping[str, Any], arithmetic: str) -> str:
     """Return the table in a program's *notes*, what calibration measured, and by how much outputs are late; or nothing."""
     rows = [_cells(row) for row in notes.get("conversion", ())]
     lines: list[str] = []
     if rows:
         widths = [max(len(row[i]) for row in (HEAD, *rows)) for i in range(len(HEAD))]
-        chip = "SpiNNaker" if "ring_buffers" in notes else "Loihi"
+        chip = {"loihi": "Loihi", "spinnaker1": "SpiNNaker"}.get(arithmetic, arithmetic)
         lines += [f"conversion to {chip}'s integers (least .. largest of a layer; error relative, of weights the RMS)"]
         lines += ["  " + "  ".join(f"{c:<{w}s}" for c, w in zip(row, widths, strict=True)).rstrip() for row in (HEAD, *rows)]
     lags = notes.get("lags", {})

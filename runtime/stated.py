@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from spikeport.ir.diagnostics import Diagnostic, ProfileError, UsageError
 from spikeport.ir.profile import Profile
 from spikeport.ir.profiles import differences, parse_profile, same_timing
+from spikeport.ir.program import Program
 from spikeport.runtime.model import Model
 
 if TYPE_CHECKING:
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 def stated_profile(model: Model, given: Profile | str | None = None) -> Profile | None:
     """Return the profile that a run of *model* would use, or None where nobody states one."""
     return settled(model, given, None, None)[0] or model.profile
+
+
+def own_program(model: Model, target: Target | str | None) -> Program | None:
+    """Return the compiled program that *model* is, unless another *target* is named; None for a model still to be compiled."""
+    program = model.program
+    return None if program is None or (target is not None and target_name(target) != program.target) else program
 
 
 def require_profile(model: Model, profile: Profile | str | None) -> None:

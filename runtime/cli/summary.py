@@ -45,5 +45,5 @@ def program_text(program: Program) -> str:
         what = "no change" if record["before"] == record["after"] else f"{nodes[0]} -> {nodes[1]} nodes"
         what += f", {synapses[0]:,d} -> {synapses[1]:,d} synapses" if synapses[0] != synapses[1] else ""
         lines.append(f"pass       {record['text']}: {what}")
-    conversion = conversion_text(program.notes)
+    conversion = conversion_text(program.notes, program.arithmetic)
     return "\n".join([*lines, conversion] if conversion else lines)

@@ -32,7 +32,7 @@ from spikeport.runtime.hil.robustness_value import Curve, Point, Robustness
 from spikeport.runtime.inputs import drained, only_shape
 from spikeport.runtime.model import load
 from spikeport.runtime.session import run_emitted
-from spikeport.runtime.stated import require_profile, settled, target_name
+from spikeport.runtime.stated import own_program, require_profile, settled
 
 #: Most values of what is drawn for the samples that are run at once.
 _PORTION = 1 << 22
@@ -169,8 +169,8 @@ def _prepared(
     require_profile(loaded, named)
     given, labels = labelled_inputs(source, loaded.graph, **shaping)
     digest = input_digest(given.values if labels is None else {**given.values, LABELS: labels})
-    program, target = loaded.program, compiling["target"]
-    if program is None or (target is not None and target_name(target) != program.target):
+    program = own_program(loaded, compiling["target"])
+    if program is None:
         stated = {**compiling, "profile": named, "arith": number or runner.arithmetics[0], "data": given.values}
         program = api.compile(loaded, **stated)
     return program, drained(given, program).values, labels, digest

@@ -242,10 +242,11 @@ class Visit:
 def _compiled(model: Any, chip: Any, profile: Any, options: Mapping[str, Any]) -> Artifact:
     from spikeport.runtime import api
     from spikeport.runtime.artifact import artifact_bytes
+    from spikeport.runtime.stated import own_program
 
     loaded = api.load(model)
-    program: Program | None = loaded.program
-    if program is None or options or profile is not None or (chip is not None and chip.name != program.target):
+    program: Program | None = None if options or profile is not None else own_program(loaded, chip)
+    if program is None:
         program = api.compile(loaded, chip, profile, **options)
     return Artifact(program, artifact_bytes(program), chip)
 
