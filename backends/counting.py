@@ -146,7 +146,7 @@ def count(program: Program, trace: Trace, target: Target) -> CoreCounts:
     return CoreCounts(
         cores, tuple(layers), sources, neurons, _active(program, trace, row_of), spikes, synops, out, arrived, moved.hops_ew,
         moved.hops_ns, moved.visits, moved.entering, links, tiles,
-        len(cores) if program.routing is None else len(program.routing.cores), series, trace.samples, trace.steps,
+        len(program.allocated), series, trace.samples, trace.steps,
     )  # fmt: skip
 
 

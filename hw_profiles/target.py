@@ -179,7 +179,7 @@ class Target:
     def _too_many_chips(self, program: Program, chips: int | None) -> tuple[Diagnostic, ...]:
         if chips is None or program.chips <= chips:
             return ()
-        cores = len(program.cores) if program.routing is None else len(program.routing.cores)
+        cores = len(program.allocated)
         return (
             Diagnostic(
                 "E402", "",

@@ -134,5 +134,10 @@ class Program:
 
     @property
     def cores(self) -> tuple[int, ...]:
-        """Indices of the cores that hold slices; those of inputs and delay slices are in ``routing.cores``."""
+        """Indices of the cores that hold slices."""
         return tuple(sorted({s.core for s in self.slices}))
+
+    @property
+    def allocated(self) -> tuple[int, ...]:
+        """Indices of all cores that it takes: where it is routed, those of inputs and delay slices too."""
+        return self.cores if self.routing is None else tuple(sorted({*self.cores, *self.routing.cores}))

@@ -90,7 +90,7 @@ def price(program: Program, trace: Trace | StatedRates, target: Target | None) -
         target=None if target is None else target.name, target_title=None if target is None else target.title,
         chips=None if target is None else program.chips,
         boards=None if target is None else boards_of(program, target),
-        cores=None if target is None else len(program.cores), backend=run.meta.get("backend"), profile=str(program.profile),
+        cores=None if target is None else len(program.allocated), backend=run.meta.get("backend"), profile=str(program.profile),
         arithmetic=program.arithmetic, dt_s=program.profile.dt, samples=run.samples, steps=run.steps,
         neurons=sum(math.prod(shapes.output[n.path]) for n in program.graph if isinstance(n.op, Neuron)),
         synapses=sum(synapse_count(n.op, shapes.input[n.path]) for n in program.graph if n.op.is_weighted),

@@ -75,7 +75,7 @@ FIGURES = {
 
 
 def _our_figures(program: Program, routing: Routing, activity: Mapping[str, Array]) -> dict[str, float]:
-    cores = {*program.cores, *routing.cores}
+    cores = program.allocated
     sent = routing.packets(activity)
     return {
         "cores": len(cores),

@@ -107,8 +107,8 @@ def _usage(program: Program, into: Mapping[str, tuple[Chain, ...]], target: Targ
     if (routing := program.routing) is None:
         out["cores"] = (len(cores), sum(target.fabric.cores_of(chip) for chip in range(program.chips)))
     else:
-        taken = {c // routing.machine.stride for c in routing.cores}
-        out["cores"] = (len(routing.cores), sum(len(routing.machine.processors(chip)) for chip in taken))
+        taken = {c // routing.machine.stride for c in program.allocated}
+        out["cores"] = (len(program.allocated), sum(len(routing.machine.processors(chip)) for chip in taken))
     assert set(out) <= {*RESOURCES, "cores"}
     return out
 

@@ -66,7 +66,7 @@ def check(
                 "profile": None if program is None else str(program.profile),
                 "digest": None if program is None else program.graph.digest,
                 "chips": None if program is None else program.chips,
-                "cores": None if program is None else len(program.cores),
+                "cores": None if program is None else len(program.allocated),
                 "usage": None if program is None else {k: list(v) for k, v in program.usage.items()},
                 "oracle": None if found.mapping is None else found.mapping.as_dict(),
                 "diagnostics": [d.as_dict() for d in found.diagnostics],
@@ -86,5 +86,5 @@ def _verdict(model: str, target: str | None, found: CheckResult) -> str:
     if found.program is None:
         return f"{model}: not ok ({tail})"
     program = found.program
-    place = f", fits {program.target} on {program.chips} chips, {len(program.cores)} cores" if program.target else ""
+    place = f", fits {program.target} on {program.chips} chips, {len(program.allocated)} cores" if program.target else ""
     return f"{model}: ok under {program.profile.name} (dt {program.profile.dt:g} s){place} ({tail})"

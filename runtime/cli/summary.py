@@ -16,7 +16,7 @@ def program_dict(program: Program) -> dict[str, Any]:
         "arithmetic": program.arithmetic,
         "target": program.target,
         "chips": program.chips,
-        "cores": len(program.cores),
+        "cores": len(program.allocated),
         "usage": {name: {"used": used, "limit": limit} for name, (used, limit) in program.usage.items()},
         "passes": [dict(record) for record in program.passes],
         "conversion": list(program.notes.get("conversion", ())),
@@ -33,7 +33,9 @@ def program_text(program: Program) -> str:
     lines.append(f"profile    {program.profile}")
     lines.append(f"arithmetic {program.arithmetic}")
     if program.target:
-        lines.append(f"target     {program.target}: {program.chips} chips, {len(program.cores)} cores, {neurons:,d} neurons")
+        lines.append(
+            f"target     {program.target}: {program.chips} chips, {len(program.allocated)} cores, {neurons:,d} neurons"
+        )
         width = max((len(name) for name in program.usage), default=0)
         for name, (used, limit) in sorted(program.usage.items()):
             share = "" if not limit else f" ({100 * used / limit:.0f} %)"

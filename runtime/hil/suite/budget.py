@@ -183,7 +183,7 @@ def spent(program: Program, run: DeviceRun, target: Target | None) -> dict[str, 
         "energy_uj": _timed(measured.get("energy_j"), report.energy_known.per_sample, 1e-6),
         "spikes": _sum([counts[p].spikes for p in neurons if p in counts and program.graph[p].op.is_spiking], samples),
         "synops": _sum([c.synops for c in counts.values()], samples),
-        "cores": Spent(float(len(program.cores)), "placement") if program.target else Spent(None, "mapped on no target"),
+        "cores": Spent(float(len(program.allocated)), "placement") if program.target else Spent(None, "mapped on no target"),
     }
 
 
