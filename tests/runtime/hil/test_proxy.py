@@ -136,15 +136,15 @@ class Far:
     def _listen(self, line, number):
         line.settimeout(0.05)
         with line:
-            line.sendall(self._say)
-            while self._open and not self.ends[number]:
-                with contextlib.suppress(TimeoutError):
-                    try:
+            try:
+                line.sendall(self._say)
+                while self._open and not self.ends[number]:
+                    with contextlib.suppress(TimeoutError):
                         data = line.recv(65536)
                         self.heard[number] += data
                         self.ends[number] = "" if data else "closed"
-                    except ConnectionResetError:
-                        self.ends[number] = "reset"
+            except ConnectionResetError:  # seen by whichever call comes after it, the first one too
+                self.ends[number] = "reset"
 
     def __enter__(self):
         return self
