@@ -15,6 +15,7 @@ from spikeport.ir.diagnostics import SpikeportError
 from spikeport.runtime.hil import wire
 from spikeport.runtime.hil.daemon.line import Line, WorkerLost
 from spikeport.runtime.hil.daemon.service import SCOPE, Service
+from spikeport.runtime.hil.outcome import HilError
 
 CANARY = "hil-was-here"
 _NAMES = (f"../../../{CANARY}", f"/tmp/{CANARY}", f"arrays/../../{CANARY}.npy", "manifest.json", "program.json", "arrays/0.npy")
@@ -189,10 +190,15 @@ def requests(count, folder, seed):
             ask = {"id": rng.randbytes(8).hex(), "target": "", "features": [], "ttl_s": 3600.0, "client": "fuzz"}
 
             def poll():
-                answer, _ = wire.decode(service.call("acquire", None, "fuzz", wire.encode(ask)))
+                try:
+                    answer, _ = wire.decode(service.call("acquire", None, "fuzz", wire.encode(ask)))
+                except HilError as error:  # what was fuzzed before waits in the queue, until it is found to be nobody's
+                    if error.diagnostics[0].code != "E871":
+                        raise
+                    return None
                 return answer if answer["state"] == "granted" else None
 
-            return until(poll)
+            return until(poll, 300.0)  # those before us are given the device one after the other, and do not claim it
 
         held = lease()
         for number in range(count):
